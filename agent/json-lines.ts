@@ -10,6 +10,20 @@ const LONGEST_LINE = 8 * 1024 * 1024;
 
 export type LineChannel = Pick<ChannelOptions, 'post' | 'on' | 'serialize' | 'deserialize'>;
 
+/** JSON.stringify makes `{}` of an Error: what a failed call says must cross the wire. */
+const errorAsData = (_key: string, value: unknown): unknown =>
+  value instanceof Error ? { name: value.name, message: value.message } : value;
+
+/** birpc's answer to a failed call carries the error in `e`: the caller gets an Error again, not its data. */
+function dataAsError(message: unknown): unknown {
+  if (typeof message !== 'object' || message === null || !('e' in message)) return message;
+  const { e } = message;
+  if (typeof e !== 'object' || e === null || !('message' in e) || typeof e.message !== 'string') return message;
+  const error = new Error(e.message);
+  if ('name' in e && typeof e.name === 'string') error.name = e.name;
+  return { ...message, e: error };
+}
+
 /**
  * A birpc channel over a pair of streams. `onBroken` is called once when the input ends or holds
  * something that is not ours; the caller then closes its birpc.
@@ -22,8 +36,8 @@ export function jsonLines(input: Readable, output: Writable, onBroken: (reason: 
     onBroken(reason);
   };
   return {
-    serialize: (data: unknown) => JSON.stringify(data),
-    deserialize: (line: string) => JSON.parse(line) as unknown,
+    serialize: (data: unknown) => JSON.stringify(data, errorAsData),
+    deserialize: (line: string) => dataAsError(JSON.parse(line) as unknown),
     post: (line: string) => {
       if (!broken && output.writable) output.write(`${line}\n`);
     },
