@@ -19,11 +19,15 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
   const plan: PlannedStep[] = [
     { id: 'check', title: 'Check name, address and state of this node', command: null },
     ...(withKey ? [{ id: 'key', title: 'Make the cluster key', command: 'corosync-keygen' }] : []),
-    { id: 'conf', title: `Write ${ports.paths.conf}`, command: `editor ${ports.paths.conf}` },
     {
       id: 'tree',
       title: 'Put corosync.conf into the configuration tree',
-      command: `cp ${ports.paths.conf} ${ports.paths.mount}/corosync.conf`,
+      command: `editor ${ports.paths.mount}/corosync.conf`,
+    },
+    {
+      id: 'conf',
+      title: `Write ${ports.paths.conf}`,
+      command: `cp ${ports.paths.mount}/corosync.conf ${ports.paths.conf}`,
     },
     { id: 'engine', title: 'Start the cluster engine', command: ports.services.command('start', 'engine') },
     { id: 'pmxcfs', title: 'Restart pmxcfs in the cluster', command: ports.services.command('restart', 'pmxcfs') },
@@ -41,6 +45,13 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
         return say(`wrote ${ports.paths.authkey}, mode 0400`);
       });
     }
+    await procedure.step('tree', async (say) => {
+      await waitFor(ports, watcher.signal, LOCAL_TREE_DEADLINE_MS, 'pmxcfs did not answer', localTree(ports));
+      const before = await readTreeConf(ports);
+      undo.local.push(() => (before === null ? ports.tree.remove(TREE_CONF) : writeTreeConf(ports, before)));
+      await writeTreeConf(ports, text);
+      say(`${TREE_CONF} is in the tree`);
+    });
     await procedure.step('conf', (say) => {
       const choiceBefore = ports.engine.choice();
       undo.stopped.push(() => {
@@ -50,13 +61,6 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
       ports.engine.choose(request.engine);
       ports.files.writeConf(text);
       for (const line of text.trimEnd().split('\n')) say(line);
-    });
-    await procedure.step('tree', async (say) => {
-      await waitFor(ports, watcher.signal, LOCAL_TREE_DEADLINE_MS, 'pmxcfs did not answer', localTree(ports));
-      const before = await readTreeConf(ports);
-      undo.local.push(() => (before === null ? ports.tree.remove(TREE_CONF) : writeTreeConf(ports, before)));
-      await writeTreeConf(ports, text);
-      say(`${TREE_CONF} is in the tree`);
     });
     await procedure.step('engine', async (say) => {
       undo.stopped.push(() => ports.services.stop('engine'));
@@ -72,7 +76,7 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
     ports.log('notice', `the cluster ${request.clusterName} was created on ${ports.hostname}`);
   } catch (error) {
     procedure.end();
-    if (undo.stopped.length > 0) await putBack(ports, procedure, undo);
+    if (undo.stopped.length + undo.local.length > 0) await putBack(ports, procedure, undo);
     ports.log('error', `creating the cluster ${request.clusterName} failed: ${sentence(error)}`);
     throw error;
   }

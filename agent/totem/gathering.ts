@@ -73,7 +73,7 @@ export class Gathering {
     if (isSubset) return 'behind';
     this.proc.add(join.sender);
     for (const node of proc) this.proc.add(node);
-    for (const node of join.fail) if (this.proc.has(node)) this.fail.add(node);
+    for (const node of join.fail) this.fail.add(node);
     this.disagree();
     return 'learned';
   }

@@ -261,9 +261,9 @@ export class Ring {
       const sequence = this.forming?.ring.sequence ?? this.ring.sequence;
       // A join that was sent before this ring was formed, and came late.
       if (members.includes(join.sender) && join.sequence < sequence) return;
-      // It has given up on us in its round. To answer would break our ring only to form it again;
-      // once the sender has its ring, the two find each other afresh.
-      if (join.fail.includes(this.self)) return;
+      // It has given up on some of us in its round. To answer would break our ring and carry its
+      // verdict among us; once the sender has its own ring, the two find each other afresh.
+      if (join.fail.some((node) => members.includes(node))) return;
       this.gather([join.sender], []);
     }
     this.persistHeard(join.sequence);

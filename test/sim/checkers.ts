@@ -21,8 +21,7 @@ export class Checkers {
   private readonly membersOf = new Map<string, string>();
   /** Per move from one ring to another: what those who made it delivered in the first. */
   private readonly moves = new Map<string, { readonly node: NodeId; readonly delivered: readonly string[] }>();
-  /** Order of two neighbouring deliveries, as first seen: by ring, position of each message. */
-  private readonly positions = new Map<string, Map<string, number>>();
+  private readonly stays = new Map<string, Stay[]>();
 
   started(node: NodeId): void {
     const before = this.nodes.get(node);
@@ -46,19 +45,21 @@ export class Checkers {
     watched.everDelivered.add(text);
     if (watched.stay === null) return this.breach(`views: node ${node} delivered before its first view`);
     watched.stay.delivered.push(text);
-    this.checkOrder(node, watched.stay, text);
   }
 
-  /** Total order: on one ring a message has one place after every message that was delivered before it. */
-  private checkOrder(node: NodeId, stay: Stay, text: string): void {
-    const order = this.positions.get(stay.ring) ?? new Map<string, number>();
-    this.positions.set(stay.ring, order);
-    const known = order.get(text);
-    const previous = stay.delivered.at(-2);
-    const previousPlace = previous === undefined ? -1 : (order.get(previous) ?? -1);
-    if (known === undefined) order.set(text, order.size);
-    else if (known <= previousPlace)
-      this.breach(`order: node ${node} delivered ${text.slice(0, 20)} out of the order others had`);
+  /** Total order: what two nodes delivered on one ring, they delivered in one order. Called at the end. */
+  checkOrder(): void {
+    for (const [ring, stays] of this.stays) {
+      for (const [first, ...others] of stays.map((_, index) => stays.slice(index))) {
+        const place = new Map(first?.delivered.map((text, index) => [text, index]));
+        for (const other of others) {
+          const common = other.delivered.flatMap((text) => place.get(text) ?? []);
+          if (common.some((at, index) => index > 0 && at < (common[index - 1] ?? 0))) {
+            this.breach(`order: on ring ${ring} two nodes delivered the same messages in different orders`);
+          }
+        }
+      }
+    }
   }
 
   view(node: NodeId, regular: boolean, ring: RingId, members: readonly NodeId[]): void {
@@ -75,6 +76,7 @@ export class Checkers {
       this.breach(`views: ring ${name} has members ${known} for some and ${list} for node ${node}`);
     if (watched.stay !== null) this.checkMove(node, watched.stay, name);
     watched.stay = { ring: name, delivered: [] };
+    this.stays.set(name, [...(this.stays.get(name) ?? []), watched.stay]);
     watched.members = members;
   }
 

@@ -102,6 +102,7 @@ export class Simulation {
     this.advance(this.now + 12 * (token + consensus));
     const left = [...this.nodes.values()].filter((node) => !this.checkers.seesAll(node.id, this.ids));
     const late = left.map((node) => `liveness: node ${node.id} is not in a ring of all after the network healed`);
+    this.checkers.checkOrder();
     return [...this.checkers.breaches, ...late];
   }
 
@@ -197,9 +198,9 @@ export class Simulation {
     const copies = !this.calm && this.chance.happens(faults.duplication) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const bytes = packet.slice();
-      // UDP's checksum catches damage in the payload; what slips through is in our header's reach.
+      // UDP's checksum (and, with crypto, the seal) drops damaged packets; what a stranger sends has another tag.
       if (!this.calm && this.chance.happens(faults.corruption))
-        bytes.set([this.chance.below(256)], this.chance.below(8));
+        bytes.set([this.chance.below(256)], 4 + this.chance.below(4));
       this.queue.push(this.now + 0.1 + this.chance.below(this.calm ? 1 : faults.delay * 10) / 10, {
         kind: 'packet',
         to,

@@ -33,6 +33,8 @@ export interface MemoryNode {
 
 export function memoryNode(hostname: string): MemoryNode {
   let now = 1_000_000;
+  /** pmxcfs takes its mode from corosync.conf when it starts. */
+  let clustered = false;
   const call = (name: string): void => {
     node.calls.push(name);
     if (node.failing.has(name)) throw new Error(`${name} failed`);
@@ -42,7 +44,7 @@ export function memoryNode(hostname: string): MemoryNode {
     return node.tree;
   };
   const writable = (): void => {
-    if (node.conf !== null && status()?.quorum.quorate !== true) throw new Error('EACCES: no quorum');
+    if (clustered && status()?.quorum.quorate !== true) throw new Error('EACCES: no quorum');
   };
 
   function status(): EngineStatus | null {
@@ -85,7 +87,6 @@ export function memoryNode(hostname: string): MemoryNode {
 
   function treeStatus(): FileSystemStatus | null {
     if (!node.running.pmxcfs) return null;
-    const clustered = node.conf !== null;
     const good = !clustered || status()?.quorum.quorate === true;
     return {
       mode: clustered ? 'cluster' : 'local',
@@ -107,6 +108,13 @@ export function memoryNode(hostname: string): MemoryNode {
     node.conf = text;
     node.runningVersion = modelOf(text).totem.configVersion ?? 0;
     node.expected = null;
+  };
+
+  const begin = (name: 'engine' | 'pmxcfs'): void => {
+    node.running[name] = name === 'pmxcfs' || node.conf !== null;
+    if (name === 'engine') node.runningVersion = node.conf === null ? 0 : (modelOf(node.conf).totem.configVersion ?? 0);
+    else clustered = node.conf !== null;
+    if (name === 'pmxcfs') node.tree ??= new Map();
   };
 
   const node: MemoryNode = {
@@ -172,9 +180,7 @@ export function memoryNode(hostname: string): MemoryNode {
         list: async () => [],
         start: async (name) => {
           call(`start ${name}`);
-          node.running[name] = name === 'pmxcfs' || node.conf !== null;
-          if (name === 'pmxcfs') node.tree ??= new Map();
-          else node.runningVersion = node.conf === null ? 0 : (modelOf(node.conf).totem.configVersion ?? 0);
+          begin(name);
         },
         stop: async (name) => {
           call(`stop ${name}`);
@@ -182,9 +188,7 @@ export function memoryNode(hostname: string): MemoryNode {
         },
         restart: async (name) => {
           call(`restart ${name}`);
-          node.running[name] = name === 'pmxcfs' || node.conf !== null;
-          if (name === 'engine')
-            node.runningVersion = node.conf === null ? 0 : (modelOf(node.conf).totem.configVersion ?? 0);
+          begin(name);
         },
         command: (verb, name) => `systemctl ${verb} ${name}`,
       },

@@ -38,7 +38,7 @@ describe('create', () => {
     assert.ok(node.calls.indexOf('restart engine') < node.calls.indexOf('restart pmxcfs'));
     assert.deepEqual(
       watcher.states(),
-      ['check', 'conf', 'tree', 'engine', 'pmxcfs', 'quorum'].map((id) => `${id} done`),
+      ['check', 'tree', 'conf', 'engine', 'pmxcfs', 'quorum'].map((id) => `${id} done`),
     );
   });
 
