@@ -19,6 +19,7 @@ import {
   type TokenPacket,
 } from './packet.ts';
 import { Inbox, Outbox } from './packing.ts';
+import { planRecovery } from './recovery.ts';
 import type { RingConfig, RingEffect, RingInput, RingPhase, RingTimeouts } from './ring-types.ts';
 import { Rotation, type NextBody } from './rotation.ts';
 import { Timers } from './timers.ts';
@@ -31,9 +32,9 @@ interface Forming {
   readonly members: readonly NodeId[];
   readonly log: MessageLog;
   /** Members that come with us from our present ring. */
-  transitional: readonly NodeId[];
+  readonly transitional: readonly NodeId[];
   /** Messages of our old ring still to be resent on the new one. */
-  resend: Uint8Array[];
+  readonly resend: Uint8Array[];
 }
 
 export class Ring {
@@ -351,29 +352,12 @@ export class Ring {
   private recover(entries: readonly CommitEntry[]): void {
     const forming = this.forming;
     if (forming === null) return;
-    const mates = entries.flatMap((entry) =>
-      entry.old !== null && sameRing(entry.old.ring, this.ring) ? [{ node: entry.node, ...entry.old }] : [],
-    );
-    forming.transitional = mates.map((mate) => mate.node);
-    const low = Math.min(...mates.map((mate) => mate.aru));
-    const high = Math.max(...mates.map((mate) => mate.high));
-    this.log.high = Math.max(this.log.high, high);
-    for (let seq = low + 1; seq <= high; seq += 1) {
-      const message = this.log.get(seq);
-      // Of those known to have it by their aru, one is enough; beyond every aru each sends what it has.
-      const keeper = mates.find((mate) => mate.aru >= seq)?.node ?? this.self;
-      if (message !== undefined && keeper === this.self) forming.resend.push(this.forResending(message));
-    }
+    const plan = planRecovery(this.self, this.ring, this.log, entries, this.tag);
+    this.forming = { ...forming, transitional: plan.transitional, resend: plan.resend };
+    this.log.high = plan.high;
     this.lastHop = 0;
     this.rotation = new Rotation();
     this.enter('recovery');
-  }
-
-  /** What an old message resent itself was delivered long ago: only its number still matters. */
-  private forResending(message: LoggedMessage): Uint8Array {
-    if (!message.encapsulated) return message.packet;
-    const { seq, sender, encapsulated } = message;
-    return encode({ kind: 'message', sender, ring: this.ring, seq, encapsulated, body: new Uint8Array() }, this.tag);
   }
 
   /** Old messages first, then the transitional configuration, the rest, and the new ring. */

@@ -1,0 +1,43 @@
+/** What a node does with the messages of its old ring when a new one is formed (Totem, section 5.3). */
+import { sameRing, type NodeId, type RingId } from './ids.ts';
+import type { LoggedMessage, MessageLog } from './message-log.ts';
+import { encode, type CommitEntry } from './packet.ts';
+
+export interface RecoveryPlan {
+  /** Members of the new ring that come with us from our present one: the transitional configuration. */
+  readonly transitional: readonly NodeId[];
+  /** Packets of the old ring that this node resends on the new one. */
+  readonly resend: Uint8Array[];
+  /** Highest number that any of them knows of on the old ring. */
+  readonly high: number;
+}
+
+/** Plans the exchange from what the commit token has collected about everyone. */
+export function planRecovery(
+  self: NodeId,
+  ring: RingId,
+  log: MessageLog,
+  entries: readonly CommitEntry[],
+  tag: number,
+): RecoveryPlan {
+  const mates = entries.flatMap((entry) =>
+    entry.old !== null && sameRing(entry.old.ring, ring) ? [{ node: entry.node, ...entry.old }] : [],
+  );
+  const low = Math.min(...mates.map((mate) => mate.aru));
+  const high = Math.max(log.high, ...mates.map((mate) => mate.high));
+  const resend: Uint8Array[] = [];
+  for (let seq = low + 1; seq <= high; seq += 1) {
+    const message = log.get(seq);
+    // Of those known to have it by their aru, one is enough; beyond every aru each sends what it has.
+    const keeper = mates.find((mate) => mate.aru >= seq)?.node ?? self;
+    if (message !== undefined && keeper === self) resend.push(forResending(message, ring, tag));
+  }
+  return { transitional: mates.map((mate) => mate.node), resend, high };
+}
+
+/** What an old message resent itself was delivered long ago: only its number still matters. */
+function forResending(message: LoggedMessage, ring: RingId, tag: number): Uint8Array {
+  if (!message.encapsulated) return message.packet;
+  const { seq, sender, encapsulated } = message;
+  return encode({ kind: 'message', sender, ring, seq, encapsulated, body: new Uint8Array() }, tag);
+}
