@@ -58,14 +58,12 @@ export class Outbox {
     this.underway.shift();
   }
 
-  /**
-   * A new ring: what was not delivered whole in the old one starts from its beginning, because
-   * members that join us have not seen the first fragments.
-   */
-  restart(): void {
-    this.queue = [...this.underway, ...this.queue];
+  /** A new ring: takes back, in order, everything that was not delivered whole on the old one. */
+  takeBack(): Uint8Array[] {
+    const all = [...this.underway, ...this.queue].map((outgoing) => outgoing.payload);
     this.underway = [];
-    for (const outgoing of this.queue) outgoing.sent = 0;
+    this.queue = [];
+    return all;
   }
 }
 

@@ -44,6 +44,11 @@ export type RingEffect =
   /** Must be on stable storage before the effects after it are carried out. */
   | { readonly kind: 'persist'; readonly sequence: number }
   | { readonly kind: 'deliver'; readonly sender: NodeId; readonly payload: Uint8Array }
+  /**
+   * Just before a regular view: own payloads that were not delivered on the old ring, in order. The
+   * caller multicasts them on the new one when the members know each other's groups.
+   */
+  | { readonly kind: 'returned'; readonly payloads: readonly Uint8Array[] }
   | { readonly kind: 'view'; readonly regular: boolean; readonly ring: RingId; readonly members: readonly NodeId[] }
   | { readonly kind: 'phase'; readonly phase: RingPhase };
 

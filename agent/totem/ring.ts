@@ -372,7 +372,7 @@ export class Ring {
       for (const message of this.log.remainder()) if (comesWithUs.has(message.sender)) this.handOver(message);
     }
     this.inbox.clear();
-    this.outbox.restart();
+    this.effects.push({ kind: 'returned', payloads: this.outbox.takeBack() });
     this.ring = forming.ring;
     this.members = forming.members;
     this.log = forming.log;

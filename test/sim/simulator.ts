@@ -163,7 +163,12 @@ export class Simulation {
       node.inbox.push(input);
       return;
     }
-    for (const effect of node.ring.step(input, this.now)) this.carryOut(node, effect);
+    const returned: Uint8Array[] = [];
+    for (const effect of node.ring.step(input, this.now)) {
+      if (effect.kind === 'returned') returned.push(...effect.payloads);
+      else this.carryOut(node, effect);
+    }
+    for (const payload of returned) this.feed(node, { kind: 'multicast', payload });
     const due = node.ring.deadline();
     if (due < node.nextTimer) {
       node.nextTimer = due;
@@ -171,7 +176,7 @@ export class Simulation {
     }
   }
 
-  private carryOut(node: SimulatedNode, effect: RingEffect): void {
+  private carryOut(node: SimulatedNode, effect: Exclude<RingEffect, { kind: 'returned' }>): void {
     switch (effect.kind) {
       case 'send':
         for (const to of effect.to) this.transmit(node.id, to, effect.packet);

@@ -1,0 +1,21 @@
+/** Which engine this node uses: one word in a file, because services start before anybody could tell them. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeLayout } from '../node-layout.ts';
+import type { EngineKind } from './engine.ts';
+
+const choiceFile = (layout: NodeLayout): string => join(layout.home, 'engine');
+
+/** The bundled engine unless the node was told otherwise. */
+export function engineChoice(layout: NodeLayout): EngineKind {
+  try {
+    return readFileSync(choiceFile(layout), 'utf8').trim() === 'corosync' ? 'corosync' : 'totem';
+  } catch {
+    return 'totem';
+  }
+}
+
+export function chooseEngine(layout: NodeLayout, kind: EngineKind): void {
+  mkdirSync(layout.home, { recursive: true });
+  writeFileSync(choiceFile(layout), `${kind}\n`);
+}

@@ -1,0 +1,158 @@
+/**
+ * Closed process groups over one ring, with the semantics of corosync's CPG (cpg_overview(3)): joins,
+ * leaves and messages are ordered together. After each change of ring the members first tell each
+ * other which groups they are in; until all have, nothing else travels. A pure state machine.
+ */
+import type { View } from '../engine.ts';
+import type { NodeId, RingId } from '../../totem/ids.ts';
+
+export type GroupEvent =
+  | { readonly kind: 'view'; readonly group: string; readonly view: View }
+  | { readonly kind: 'deliver'; readonly group: string; readonly sender: NodeId; readonly payload: Uint8Array };
+
+const JOIN = 1;
+const LEAVE = 2;
+const DATA = 3;
+const LISTS = 4;
+
+const text = new TextEncoder();
+const words = new TextDecoder();
+
+export class Groups {
+  private readonly self: NodeId;
+  private readonly members = new Map<string, Set<NodeId>>();
+  /** Members in the view last given out, by group. */
+  private readonly shown = new Map<string, readonly NodeId[]>();
+  private queue: Uint8Array[] = [];
+  private queued = 0;
+  private ring: RingId | null = null;
+  private ringMembers: readonly NodeId[] = [];
+  /** The groups of each ring member, while they are being told; null when all are known. */
+  private lists: Map<NodeId, readonly string[]> | null = new Map();
+
+  constructor(self: NodeId) {
+    this.self = self;
+  }
+
+  /** Bytes that wait for the ring: the measure for back-pressure. */
+  get waiting(): number {
+    return this.queued;
+  }
+  /** All members of the ring have told their groups. */
+  get settled(): boolean {
+    return this.lists === null;
+  }
+
+  join(group: string): void {
+    this.push(named(JOIN, group, new Uint8Array()));
+  }
+  leave(group: string): void {
+    this.push(named(LEAVE, group, new Uint8Array()));
+  }
+  multicast(group: string, payload: Uint8Array): void {
+    this.push(named(DATA, group, payload));
+  }
+
+  /** The next payload for the ring, or null when nothing waits or nothing may travel yet. */
+  next(): Uint8Array | null {
+    if (this.lists !== null) return null;
+    const payload = this.queue.shift() ?? null;
+    this.queued -= payload?.length ?? 0;
+    return payload;
+  }
+
+  /** The ring gives back what it did not deliver before it changed. */
+  returned(payloads: readonly Uint8Array[]): void {
+    const ours = payloads.filter((payload) => payload[0] !== LISTS);
+    this.queue = [...ours, ...this.queue];
+    for (const payload of ours) this.queued += payload.length;
+  }
+
+  /** A new ring. Gives what is to be multicast on it at once. */
+  view(ring: RingId, members: readonly NodeId[]): Uint8Array {
+    this.ring = ring;
+    this.ringMembers = members;
+    this.lists = new Map();
+    const mine = [...this.members].filter(([, nodes]) => nodes.has(this.self)).map(([group]) => group);
+    const body = text.encode(JSON.stringify(mine));
+    const payload = new Uint8Array(1 + body.length);
+    payload[0] = LISTS;
+    payload.set(body, 1);
+    return payload;
+  }
+
+  /** A payload of the ring's total order. Gives the events for the groups that this node is in. */
+  deliver(sender: NodeId, payload: Uint8Array): GroupEvent[] {
+    if (payload[0] === LISTS) return this.told(sender, payload);
+    const length = payload[1] ?? 0;
+    const group = words.decode(payload.subarray(2, 2 + length));
+    const nodes = this.members.get(group) ?? new Set();
+    switch (payload[0]) {
+      case JOIN:
+        this.members.set(group, nodes.add(sender));
+        return this.show(group, [sender]);
+      case LEAVE:
+        nodes.delete(sender);
+        return this.show(group, []);
+      case DATA:
+        if (!nodes.has(sender) || !nodes.has(this.self)) return [];
+        return [{ kind: 'deliver', group, sender, payload: payload.subarray(2 + length) }];
+      default:
+        return [];
+    }
+  }
+
+  private told(sender: NodeId, payload: Uint8Array): GroupEvent[] {
+    if (this.lists === null) return [];
+    this.lists.set(sender, groupNames(payload.subarray(1)));
+    if (!this.ringMembers.every((node) => this.lists?.has(node))) return [];
+    const told = this.lists;
+    this.lists = null;
+    this.members.clear();
+    for (const [node, groups] of told) {
+      for (const group of groups) this.members.set(group, (this.members.get(group) ?? new Set()).add(node));
+    }
+    for (const group of this.shown.keys()) if (!this.members.has(group)) this.shown.delete(group);
+    return [...this.members.keys()].flatMap((group) => this.show(group, []));
+  }
+
+  /** `again`: nodes that count as newly joined even where they were members before. */
+  private show(group: string, again: readonly NodeId[]): GroupEvent[] {
+    const nodes = this.members.get(group) ?? new Set();
+    if (!nodes.has(this.self) || this.ring === null) {
+      this.shown.delete(group);
+      return [];
+    }
+    const before = this.shown.get(group) ?? [];
+    const members = [...nodes].sort((a, b) => a - b);
+    this.shown.set(group, members);
+    const joined = members.filter((node) => !before.includes(node) || again.includes(node));
+    const left = before.filter((node) => !nodes.has(node));
+    return [{ kind: 'view', group, view: { ringId: this.ring, members, joined, left } }];
+  }
+
+  private push(payload: Uint8Array): void {
+    this.queue.push(payload);
+    this.queued += payload.length;
+  }
+}
+
+/** Kind, length of the name, name, bytes. A name has at most 255 bytes (Groups' callers see to it). */
+function named(kind: number, group: string, bytes: Uint8Array): Uint8Array {
+  const name = text.encode(group);
+  const payload = new Uint8Array(2 + name.length + bytes.length);
+  payload.set([kind, name.length]);
+  payload.set(name, 2);
+  payload.set(bytes, 2 + name.length);
+  return payload;
+}
+
+/** A list that is damaged or not ours counts as no groups. */
+function groupNames(bytes: Uint8Array): string[] {
+  try {
+    const value: unknown = JSON.parse(words.decode(bytes));
+    return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
+  } catch {
+    return [];
+  }
+}
