@@ -90,10 +90,10 @@ export class Groups {
     switch (payload[0]) {
       case JOIN:
         this.members.set(group, nodes.add(sender));
-        return this.show(group, [sender]);
+        return this.show(group, sender);
       case LEAVE:
         nodes.delete(sender);
-        return this.show(group, []);
+        return this.show(group, null);
       case DATA:
         if (!nodes.has(sender) || !nodes.has(this.self)) return [];
         return [{ kind: 'deliver', group, sender, payload: payload.subarray(2 + length) }];
@@ -113,11 +113,11 @@ export class Groups {
       for (const group of groups) this.members.set(group, (this.members.get(group) ?? new Set()).add(node));
     }
     for (const group of this.shown.keys()) if (!this.members.has(group)) this.shown.delete(group);
-    return [...this.members.keys()].flatMap((group) => this.show(group, []));
+    return [...this.members.keys()].flatMap((group) => this.show(group, null));
   }
 
-  /** `again`: nodes that count as newly joined even where they were members before. */
-  private show(group: string, again: readonly NodeId[]): GroupEvent[] {
+  /** `joiner`: the one that joins where the ring stays as it is, as in CPG; it may have been a member just before. */
+  private show(group: string, joiner: NodeId | null): GroupEvent[] {
     const nodes = this.members.get(group) ?? new Set();
     if (!nodes.has(this.self) || this.ring === null) {
       this.shown.delete(group);
@@ -126,7 +126,7 @@ export class Groups {
     const before = this.shown.get(group) ?? [];
     const members = [...nodes].sort((a, b) => a - b);
     this.shown.set(group, members);
-    const joined = members.filter((node) => !before.includes(node) || again.includes(node));
+    const joined = joiner === null ? members.filter((node) => !before.includes(node)) : [joiner];
     const left = before.filter((node) => !nodes.has(node));
     return [{ kind: 'view', group, view: { ringId: this.ring, members, joined, left } }];
   }
