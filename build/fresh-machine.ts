@@ -28,7 +28,9 @@ export async function ensurePackages(
   if (missing.length === 0) return [];
   const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
   if (process.platform !== 'linux' || !existsSync(APT)) {
-    say(`Not installed, and needed for ${purpose}: ${wanted(needs).join(', ')} (Debian's packages: ${missing.join(', ')}).`);
+    say(
+      `Not installed, and needed for ${purpose}: ${wanted(needs).join(', ')} (Debian's packages: ${missing.join(', ')}).`,
+    );
     return missing;
   }
   if (process.getuid?.() !== 0) {
@@ -38,7 +40,8 @@ export async function ensurePackages(
   say(`Installing for ${purpose}: ${missing.join(', ')} (Debian packages; no service of them is started)`);
   const failed = await install(missing);
   const still = missingPackages(needs);
-  if (still.length > 0) say(`Could not install ${still.join(', ')}${failed === null ? '' : `: ${failed}`}. Try: ${command}`);
+  if (still.length > 0)
+    say(`Could not install ${still.join(', ')}${failed === null ? '' : `: ${failed}`}. Try: ${command}`);
   return still;
 }
 
@@ -84,7 +87,9 @@ async function install(packages: readonly string[]): Promise<string | null> {
 /** What was not there before must not begin to serve at the next boot either. */
 async function leaveDisabled(packages: readonly string[]): Promise<void> {
   const listed = await run('dpkg', ['-L', ...packages]);
-  const units = listed.output.split('\n').flatMap((file) => /\/lib\/systemd\/system\/([^/]+\.(?:service|socket))$/.exec(file)?.[1] ?? []);
+  const units = listed.output
+    .split('\n')
+    .flatMap((file) => /\/lib\/systemd\/system\/([^/]+\.(?:service|socket))$/.exec(file)?.[1] ?? []);
   const plain = units.filter((unit) => !unit.includes('@'));
   if (plain.length > 0 && onPath('systemctl')) await run('systemctl', ['--quiet', 'disable', ...plain]);
 }

@@ -1,0 +1,64 @@
+/** Mounts and unmounts. Nothing here touches the mount itself: a process must not wait for what it serves. */
+import { spawn } from 'node:child_process';
+import { closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
+
+/** `fstype` in /proc/self/mountinfo. */
+const FS_NAME = 'ringmaster';
+
+export interface FuseDevice {
+  readonly fd: number;
+  /** Lazily: open files go on until they are closed. The reader of `fd` then gets ENODEV. */
+  unmount(): Promise<void>;
+}
+
+/** Why there can be no mount here, or null. */
+export function whyNoMount(root: string): string | null {
+  if (process.platform !== 'linux') return 'this is not Linux';
+  if (root !== '') return 'a node without root has no mount';
+  if (process.getuid?.() !== 0) return 'only root can mount';
+  try {
+    closeSync(openSync('/dev/fuse', constants.O_RDWR));
+    return null;
+  } catch (error) {
+    return `/dev/fuse cannot be opened: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Mounts at `at`, after what a crashed predecessor left there is gone. Rejects with mount's own words. */
+export async function mountFuse(at: string): Promise<FuseDevice> {
+  while (mountedAt(at)) await run('umount', ['-l', at], null);
+  mkdirSync(at, { recursive: true });
+  const fd = openSync('/dev/fuse', constants.O_RDWR);
+  try {
+    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,nosuid,nodev';
+    // -i: without a helper program; the kernel takes the descriptor by its number in mount's process.
+    await run('mount', ['-i', '-t', 'fuse', '-o', options, FS_NAME, at], fd);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return { fd, unmount: () => run('umount', ['-l', at], null) };
+}
+
+/** Only a mount of ours is taken away: whatever else is there is somebody's. */
+function mountedAt(at: string): boolean {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => {
+      const fields = line.split(' ');
+      return fields[4] === at && line.includes(` - fuse ${FS_NAME} `);
+    });
+}
+
+function run(command: string, args: readonly string[], fd: number | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', ...(fd === null ? [] : [fd])] });
+    let words = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (words += text));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${command} failed: ${words.trim() || `exit code ${code}`}`));
+    });
+  });
+}

@@ -1,0 +1,268 @@
+/**
+ * The kernel's side of FUSE (include/uapi/linux/fuse.h, protocol 7.31 and later): requests as they are
+ * read from /dev/fuse, and the bytes of the answers. Little endian, as every architecture we ship for.
+ */
+
+export const OPCODE = {
+  lookup: 1,
+  forget: 2,
+  getattr: 3,
+  setattr: 4,
+  readlink: 5,
+  symlink: 6,
+  mknod: 8,
+  mkdir: 9,
+  unlink: 10,
+  rmdir: 11,
+  rename: 12,
+  link: 13,
+  open: 14,
+  read: 15,
+  write: 16,
+  statfs: 17,
+  release: 18,
+  fsync: 20,
+  setxattr: 21,
+  getxattr: 22,
+  listxattr: 23,
+  removexattr: 24,
+  flush: 25,
+  init: 26,
+  opendir: 27,
+  readdir: 28,
+  releasedir: 29,
+  fsyncdir: 30,
+  access: 34,
+  create: 35,
+  interrupt: 36,
+  destroy: 38,
+  batchForget: 42,
+  rename2: 45,
+} as const;
+
+/** errno of Linux, those that a tree can meet. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EIO: 5,
+  EBADF: 9,
+  EACCES: 13,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ENOTSUP: 95,
+} as const;
+export type ErrnoName = keyof typeof ERRNO;
+
+/** open(2) flags, as asm-generic has them. */
+export const O = {
+  accessMode: 3,
+  writeOnly: 1,
+  readWrite: 2,
+  exclusive: 0o200,
+  truncate: 0o1000,
+  append: 0o2000,
+} as const;
+
+export const FOPEN_DIRECT_IO = 1;
+
+/** Which fields a SETATTR changes (FATTR_*). */
+export const SETATTR = {
+  mode: 1,
+  uid: 2,
+  gid: 4,
+  size: 8,
+  atime: 16,
+  mtime: 32,
+  fh: 64,
+  atimeNow: 128,
+  mtimeNow: 256,
+} as const;
+
+const INIT_FLAGS = { atomicTrunc: 1 << 3, bigWrites: 1 << 5, parallelDirops: 1 << 18, maxPages: 1 << 22 } as const;
+const MAJOR = 7;
+/** Newest minor that this was written for. */
+const MINOR = 44;
+export const MAX_WRITE = 1024 * 1024;
+/** A WRITE of the largest size with its headers, rounded up. */
+export const READ_BUFFER = MAX_WRITE + 64 * 1024;
+
+export const HEADER_BYTES = 40;
+
+export interface Request {
+  readonly opcode: number;
+  readonly unique: bigint;
+  readonly node: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly body: Buffer;
+}
+
+/** One request of the kernel. `body` is a part of `bytes`. */
+export function decodeRequest(bytes: Buffer): Request {
+  return {
+    opcode: bytes.readUInt32LE(4),
+    unique: bytes.readBigUInt64LE(8),
+    node: Number(bytes.readBigUInt64LE(16)),
+    uid: bytes.readUInt32LE(24),
+    gid: bytes.readUInt32LE(28),
+    body: bytes.subarray(HEADER_BYTES, bytes.readUInt32LE(0)),
+  };
+}
+
+/** A name that ends with a zero byte, from `start`. */
+export function nameAt(body: Buffer, start: number): string {
+  const end = body.indexOf(0, start);
+  return body.toString('utf8', start, end < 0 ? body.length : end);
+}
+
+/** Two names, each ended by a zero byte. */
+export function namesAt(body: Buffer, start: number): readonly [string, string] {
+  const first = nameAt(body, start);
+  return [first, nameAt(body, body.indexOf(0, start) + 1)];
+}
+
+export function answer(unique: bigint, ...parts: readonly Uint8Array[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 16);
+  const head = Buffer.alloc(16);
+  head.writeUInt32LE(length, 0);
+  head.writeBigUInt64LE(unique, 8);
+  return Buffer.concat([head, ...parts]);
+}
+
+export function failure(unique: bigint, errno: ErrnoName): Buffer {
+  const head = Buffer.alloc(16);
+  head.writeUInt32LE(16, 0);
+  head.writeInt32LE(-ERRNO[errno], 4);
+  head.writeBigUInt64LE(unique, 8);
+  return head;
+}
+
+export interface Attributes {
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeS: number;
+  /** Type and permission bits. */
+  readonly mode: number;
+  readonly links: number;
+  readonly gid: number;
+}
+
+const BLOCK = 4096;
+
+function writeAttributes(out: Buffer, at: number, attributes: Attributes): void {
+  out.writeBigUInt64LE(BigInt(attributes.ino), at);
+  out.writeBigUInt64LE(BigInt(attributes.size), at + 8);
+  // Measured on pmxcfs: blocks = ceil(size / 4096).
+  out.writeBigUInt64LE(BigInt(Math.ceil(attributes.size / BLOCK)), at + 16);
+  for (const offset of [24, 32, 40]) out.writeBigUInt64LE(BigInt(attributes.mtimeS), at + offset);
+  out.writeUInt32LE(attributes.mode, at + 60);
+  out.writeUInt32LE(attributes.links, at + 64);
+  out.writeUInt32LE(0, at + 68);
+  out.writeUInt32LE(attributes.gid, at + 72);
+  out.writeUInt32LE(BLOCK, at + 80);
+}
+
+/** fuse_entry_out. No time of validity: every look at a name comes here, so that none is stale. */
+export function entryOut(attributes: Attributes): Buffer {
+  const out = Buffer.alloc(128);
+  out.writeBigUInt64LE(BigInt(attributes.ino), 0);
+  writeAttributes(out, 40, attributes);
+  return out;
+}
+
+/** fuse_attr_out. */
+export function attributesOut(attributes: Attributes): Buffer {
+  const out = Buffer.alloc(104);
+  writeAttributes(out, 16, attributes);
+  return out;
+}
+
+/** fuse_open_out. */
+export function openOut(handle: number, flags: number): Buffer {
+  const out = Buffer.alloc(16);
+  out.writeBigUInt64LE(BigInt(handle), 0);
+  out.writeUInt32LE(flags, 8);
+  return out;
+}
+
+/** fuse_write_out. */
+export function writeOut(size: number): Buffer {
+  const out = Buffer.alloc(8);
+  out.writeUInt32LE(size, 0);
+  return out;
+}
+
+/** fuse_statfs_out. Sizes in bytes. */
+export function statfsOut(total: number, used: number, files: number, entries: number): Buffer {
+  const out = Buffer.alloc(80);
+  const blocks = Math.floor(total / BLOCK);
+  const free = Math.max(0, blocks - Math.ceil(used / BLOCK));
+  out.writeBigUInt64LE(BigInt(blocks), 0);
+  out.writeBigUInt64LE(BigInt(free), 8);
+  out.writeBigUInt64LE(BigInt(free), 16);
+  out.writeBigUInt64LE(BigInt(files), 24);
+  out.writeBigUInt64LE(BigInt(Math.max(0, files - entries)), 32);
+  out.writeUInt32LE(BLOCK, 40);
+  out.writeUInt32LE(255, 44);
+  out.writeUInt32LE(BLOCK, 48);
+  return out;
+}
+
+export interface DirectoryItem {
+  readonly ino: number;
+  readonly name: string;
+  readonly type: 'directory' | 'file' | 'link';
+}
+/** DT_* of dirent.h. */
+const DIRENT_TYPE = { directory: 4, file: 8, link: 10 } as const;
+
+/** Items from `offset` on that fit into `size` bytes. An item's place is its offset. */
+export function directoryOut(items: readonly DirectoryItem[], offset: number, size: number): Buffer {
+  const chunks: Buffer[] = [];
+  let left = size;
+  for (let index = offset; index < items.length; index += 1) {
+    const item = items[index];
+    if (item === undefined) break;
+    const name = Buffer.from(item.name);
+    const length = 24 + Math.ceil(name.length / 8) * 8;
+    if (length > left) break;
+    const out = Buffer.alloc(length);
+    out.writeBigUInt64LE(BigInt(item.ino), 0);
+    out.writeBigUInt64LE(BigInt(index + 1), 8);
+    out.writeUInt32LE(name.length, 16);
+    out.writeUInt32LE(DIRENT_TYPE[item.type], 20);
+    name.copy(out, 24);
+    chunks.push(out);
+    left -= length;
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The answer to INIT, or null when the kernel speaks another major version. */
+export function initOut(body: Buffer): Buffer | null {
+  if (body.readUInt32LE(0) !== MAJOR) return null;
+  const offered = body.readUInt32LE(12);
+  const wanted = INIT_FLAGS.atomicTrunc | INIT_FLAGS.bigWrites | INIT_FLAGS.parallelDirops | INIT_FLAGS.maxPages;
+  const out = Buffer.alloc(64);
+  out.writeUInt32LE(MAJOR, 0);
+  out.writeUInt32LE(Math.min(body.readUInt32LE(4), MINOR), 4);
+  out.writeUInt32LE(body.readUInt32LE(8), 8);
+  out.writeUInt32LE((offered & wanted) >>> 0, 12);
+  out.writeUInt16LE(16, 16);
+  out.writeUInt16LE(12, 18);
+  out.writeUInt32LE(MAX_WRITE, 20);
+  // Whole seconds: what pmxcfs keeps (measured).
+  out.writeUInt32LE(1_000_000_000, 24);
+  out.writeUInt16LE(MAX_WRITE / BLOCK, 28);
+  return out;
+}
