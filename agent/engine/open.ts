@@ -1,6 +1,7 @@
 /** Opens the engine that a node uses. */
 import type { NodeLayout } from '../node-layout.ts';
 import type { Engine, EngineKind } from './engine.ts';
+import { openCorosync } from './corosync/driver.ts';
 import { TotemClient } from './totem/client.ts';
 
 /**

@@ -51,6 +51,22 @@ export function engineSettings(text: string): Result<EngineSettings, string> {
   });
 }
 
+/** What a file says of its nodes, however incomplete it is: for an engine that judges the file itself. */
+export function listedNodes(
+  text: string,
+): Pick<EngineSettings, 'clusterName' | 'configVersion' | 'transport' | 'nodes'> {
+  const conf = model(parse(text));
+  const nodes = conf.nodelist.flatMap((node): EngineNode[] =>
+    node.nodeId === null || node.nodeId < 1 ? [] : [{ ...node, nodeId: nodeId(node.nodeId) }],
+  );
+  return {
+    clusterName: conf.totem.clusterName ?? '',
+    configVersion: conf.totem.configVersion ?? 0,
+    transport: conf.totem.transport ?? 'knet',
+    nodes: nodes.sort((a, b) => a.nodeId - b.nodeId),
+  };
+}
+
 /** The token grows with the ring, as corosync.conf(5) tells of token_coefficient. */
 function timeoutsOf(conf: CorosyncConf): RingTimeouts {
   const { totem, nodelist } = conf;

@@ -18,7 +18,7 @@ import { engineSettings, localNode } from '../settings.ts';
 import { statusFrom } from '../status.ts';
 import type { EngineCall, EngineTold } from './calls.ts';
 import { encodeFrame, FrameReader, type Frame } from './frames.ts';
-import { Listeners } from './listeners.ts';
+import { Listeners } from '../listeners.ts';
 
 const RETRY_MS = 200;
 /** A call that takes longer than this has met an engine that hangs. Milliseconds. */

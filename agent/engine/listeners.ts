@@ -1,5 +1,5 @@
 /** Handlers of one kind of event. */
-import type { Unsubscribe } from '../engine.ts';
+import type { Unsubscribe } from './engine.ts';
 
 export class Listeners<Event> {
   readonly #handlers = new Set<(event: Event) => void>();
