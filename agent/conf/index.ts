@@ -1,0 +1,18 @@
+/** The language of corosync.conf. Pure: the same code runs on a node, in the app and in the page. */
+export { completions, hover, type Completion, type Hover } from './assist.ts';
+export { diagnose } from './diagnose.ts';
+export { semanticDiff, type Difference } from './difference.ts';
+export {
+  addNode,
+  applyEdits,
+  newConf,
+  raiseConfigVersion,
+  removeNode,
+  setConfigVersion,
+  type NewConfOptions,
+  type NewNode,
+  type TextEdit,
+} from './edits.ts';
+export { model, type ConfAddress, type ConfInterface, type ConfNode, type CorosyncConf } from './model.ts';
+export type { Diagnostic, Dialect, Fix } from './rules/report.ts';
+export { parse, print, type ConfDocument } from './syntax.ts';

@@ -1,0 +1,189 @@
+/** Rules of lines and braces, as Corosync's parser (coroparse.c) has them; each seen with corosync -t. */
+import { allSections, lineRange, nameRange, valueRange, type Line } from '../syntax.ts';
+import { removingLines, replacing, type Report, type Subject } from './report.ts';
+
+/** Bytes of a line without its line feed. */
+const LONGEST_LINE = 510;
+const LONGEST_PATH = 255;
+const STORED = /^[A-Za-z0-9._/:-]*$/;
+
+export function checkLines({ document }: Subject, report: Report): void {
+  for (const line of document.lines) {
+    const at = lineRange(document, line.line);
+    if (new TextEncoder().encode(line.text.replace(/\r$/, '')).length > LONGEST_LINE) {
+      report.error({
+        rule: 'line-too-long',
+        at,
+        message: `This line is longer than ${LONGEST_LINE} bytes.`,
+        why: 'Corosync refuses the whole file, also when the line is a comment.',
+      });
+    }
+    if (line.text.includes('\0')) {
+      report.error({
+        rule: 'nul-byte',
+        at,
+        message: 'This line contains a NUL byte.',
+        why: 'Corosync takes the line for one that is too long and refuses the file.',
+        fix: replacing(
+          'Remove the NUL bytes',
+          { ...at, column: 1, endColumn: line.text.length + 1 },
+          line.text.replaceAll('\0', ''),
+        ),
+      });
+    }
+    checkLine(line, at, report);
+  }
+  checkBraces({ document, dialect: 'corosync3' }, report);
+}
+
+function checkLine(line: Line, at: ReturnType<typeof lineRange>, report: Report): void {
+  if (line.kind === 'open') {
+    if (line.after !== '') {
+      report.error({
+        rule: 'text-after-brace',
+        at,
+        message: 'Nothing may stand after "{" on its line.',
+        why: 'Corosync refuses the file: a section begins on a line of its own.',
+        fix: replacing(
+          'Put it on the next line',
+          { ...at, column: line.text.indexOf('{') + 2 },
+          `\n${/^[ \t]*/.exec(line.text)?.[0] ?? ''}  ${line.after}`,
+        ),
+      });
+    } else if (line.name === '') {
+      report.error({
+        rule: 'section-without-name',
+        at,
+        message: 'A section needs its name before "{", on the same line.',
+        why: 'Corosync refuses the file.',
+      });
+    }
+  } else if (line.kind === 'bad') {
+    const word = line.text.trim();
+    const equals = /^([A-Za-z0-9_]+)[ \t]*=[ \t]*(.*)$/.exec(word);
+    const blanks = /^([A-Za-z0-9_]+)[ \t]+([^ \t].*)$/.exec(word);
+    const pair = equals ?? blanks;
+    report.error({
+      rule: word.startsWith('}') ? 'text-after-closing-brace' : 'not-a-line',
+      at,
+      message: word.startsWith('}')
+        ? 'Nothing may stand beside "}" on its line.'
+        : 'This is neither a section, nor a "key: value", nor a comment.',
+      why: 'Corosync refuses the file. A comment is a line of its own that begins with "#".',
+      fix: word.startsWith('}')
+        ? replacing('Leave only the brace', at, '}')
+        : pair === null
+          ? null
+          : replacing(`Write "${pair[1]}: ${pair[2]}"`, at, `${pair[1]}: ${pair[2]}`),
+    });
+  }
+}
+
+function checkBraces({ document }: Subject, report: Report): void {
+  for (const line of document.strayCloses) {
+    report.error({
+      rule: 'stray-closing-brace',
+      at: lineRange(document, line),
+      message: 'This "}" closes nothing.',
+      why: 'Corosync refuses the file.',
+      fix: removingLines('Remove the brace', line, line),
+    });
+  }
+  const open = [...allSections(document.root)].filter((section) => section.closeLine === null);
+  for (const section of open) {
+    const lines = document.lines;
+    const indent = /^[ \t]*/.exec(lines[section.line - 1]?.text ?? '')?.[0] ?? '';
+    const next = beginsAnother(section.path, indent, lines.slice(section.line));
+    const where = next ?? lines.length + 1;
+    const atEnd = next === null;
+    const newline = atEnd && lines.at(-1)?.text !== '' ? '\n' : '';
+    const text = atEnd ? `${newline}${indent}}\n` : `${indent}}\n`;
+    const edit = atEnd && lines.at(-1)?.text === '' ? lines.length : where;
+    report.error({
+      rule: 'missing-closing-brace',
+      at: nameRange(section),
+      message: `The section "${section.name}" is not closed.`,
+      why: 'Corosync refuses the file, and reports its last line, not this one.',
+      fix: {
+        title: 'Add the missing "}"',
+        edits: [
+          {
+            line: edit,
+            column: atEnd && newline !== '' ? Number.MAX_SAFE_INTEGER : 1,
+            endLine: edit,
+            endColumn: atEnd && newline !== '' ? Number.MAX_SAFE_INTEGER : 1,
+            text,
+          },
+        ],
+      },
+    });
+  }
+}
+
+/** The line on which the next section of the same level begins, where a brace is likely to be missing before it. */
+function beginsAnother(path: string, indent: string, rest: readonly Line[]): number | null {
+  const mayHold =
+    path === 'totem'
+      ? ['interface']
+      : path === 'nodelist'
+        ? ['node']
+        : path === 'quorum'
+          ? ['device']
+          : path === 'logging'
+            ? ['logger_subsys', 'logging_daemon']
+            : [];
+  const next = rest.find(
+    (line) => line.kind === 'open' && !mayHold.includes(line.name) && (/^[ \t]*/.exec(line.text)?.[0] ?? '') === indent,
+  );
+  return next?.line ?? null;
+}
+
+/** Keys and sections as Corosync stores them: at `section.key`, in few characters. */
+export function checkNames({ document }: Subject, report: Report): void {
+  for (const section of [document.root, ...allSections(document.root)]) {
+    for (const entry of section.entries) {
+      const path = section.path === '' ? entry.name : `${section.path}.${entry.name}`;
+      const fault = !STORED.test(path)
+        ? 'holds a character that no name may have'
+        : path.length < 3
+          ? 'is too short'
+          : path.length > LONGEST_PATH
+            ? 'is too long'
+            : null;
+      if (fault === null) continue;
+      report.error({
+        rule: 'name-not-stored',
+        at: nameRange(entry),
+        message: `The name "${path}" ${fault}.`,
+        why: 'Corosync cannot store it and refuses the file. Names consist of letters, digits and . _ / : -',
+      });
+    }
+  }
+}
+
+/** What looks like a comment or a quotation is part of the value. */
+export function checkTrailing({ document }: Subject, report: Report): void {
+  for (const section of allSections(document.root)) {
+    for (const entry of section.entries) {
+      const comment = /[ \t]+(#|\/\/).*$/.exec(entry.value);
+      if (comment !== null) {
+        const value = entry.value.slice(0, comment.index);
+        report.warn({
+          rule: 'trailing-comment',
+          at: valueRange(entry),
+          message: `"${comment[0].trim()}" is part of the value.`,
+          why: 'Corosync knows no comments behind a value: put it on a line of its own.',
+          fix: replacing('Remove it', valueRange(entry), value),
+        });
+      } else if (/^(".*"|'.*')$/.test(entry.value)) {
+        report.warn({
+          rule: 'quotes',
+          at: valueRange(entry),
+          message: 'The quotation marks are part of the value.',
+          why: 'Corosync knows no quotation.',
+          fix: replacing('Remove them', valueRange(entry), entry.value.slice(1, -1)),
+        });
+      }
+    }
+  }
+}
