@@ -9,7 +9,5 @@ import { TotemClient } from './totem/client.ts';
  * again until `close`.
  */
 export function openEngine(kind: EngineKind, layout: NodeLayout): Engine {
-  if (kind === 'corosync')
-    throw new Error('the agent of this version cannot drive Corosync yet: choose --engine totem');
-  return new TotemClient(layout);
+  return kind === 'corosync' ? openCorosync(layout) : new TotemClient(layout);
 }

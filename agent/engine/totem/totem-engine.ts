@@ -188,26 +188,20 @@ export class TotemEngine {
     }
   }
 
+  /** The transitional configuration is the groups' business no more than CPG's: what it delivers, they deliver. */
   #view(regular: boolean, ring: RingId, members: readonly NodeId[], first: Uint8Array[]): void {
+    if (!regular) return;
     const before = quorumStatus(this.#quorum).quorate;
-    // In the transitional configuration too: what it delivers counts only where its members have quorum,
-    // or two parts of an old ring could both go on from it.
     this.#stepQuorum({ kind: 'view', members });
-    if (regular) {
-      this.#ringId = ring;
-      this.#members = members;
-      first.push(this.#groups.view(ring, members));
-      const names = members.map((node) => this.#nameOf(node)).join(', ');
-      const quorum = quorumStatus(this.#quorum);
-      this.#log(
-        'notice',
-        `ring ${formatRingId(ring)}: ${names}; ${quorum.totalVotes} of ${quorum.expectedVotes} votes`,
-      );
-      if (quorum.quorate !== before) {
-        if (quorum.quorate) this.#log('notice', 'this node is within the part of the cluster that has quorum');
-        else this.#log('warning', `quorum is lost: ${quorum.totalVotes} votes, ${quorum.quorum} needed`);
-      }
-    }
+    this.#ringId = ring;
+    this.#members = members;
+    first.push(this.#groups.view(ring, members));
+    const names = members.map((node) => this.#nameOf(node)).join(', ');
+    const quorum = quorumStatus(this.#quorum);
+    this.#log('notice', `ring ${formatRingId(ring)}: ${names}; ${quorum.totalVotes} of ${quorum.expectedVotes} votes`);
+    if (quorum.quorate && !before) this.#log('notice', 'this node is within the part of the cluster that has quorum');
+    if (!quorum.quorate && before)
+      this.#log('warning', `quorum is lost: ${quorum.totalVotes} votes, ${quorum.quorum} needed`);
     this.#server.pushStatus();
   }
 

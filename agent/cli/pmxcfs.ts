@@ -1,0 +1,119 @@
+/** `pmxcfs [-l] [-f] [-d]`: keeps this node's replica of the tree and mounts it. Local without corosync.conf. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { Command } from 'commander';
+import { pushConf, type PushPorts } from '../cluster/push-conf.ts';
+import { nodeFiles } from '../cluster/node-ports.ts';
+import { engineChoice } from '../engine/choice.ts';
+import type { Engine } from '../engine/engine.ts';
+import { openEngine } from '../engine/open.ts';
+import { listedNodes, localNode } from '../engine/settings.ts';
+import { eventLog } from '../event-log.ts';
+import { PmxcfsProcess } from '../mount/pmxcfs-process.ts';
+import type { NodeLayout } from '../node-layout.ts';
+import { nodeId, type NodeId } from '../totem/ids.ts';
+
+interface Options {
+  readonly local?: true;
+  readonly foreground?: true;
+  readonly debug?: true;
+}
+
+/** How long a start in the background is waited for. Milliseconds. */
+const START_MS = 10_000;
+
+export async function run(args: string[], layout: NodeLayout): Promise<number> {
+  const command = new Command('pmxcfs')
+    .description(`Keeps this node's replica of the configuration tree and mounts it at ${layout.mountPoint}.`)
+    .option('-l, --local', 'local mode: without the cluster, also where corosync.conf is there')
+    .option('-f, --foreground', 'do not go to the background')
+    .option('-d, --debug', 'stay in the foreground and say more')
+    .allowExcessArguments(false)
+    .exitOverride();
+  try {
+    command.parse(args, { from: 'user' });
+  } catch (error) {
+    return error instanceof Error && 'exitCode' in error && error.exitCode === 0 ? 0 : 1;
+  }
+  const options = command.opts<Options>();
+  if (options.foreground !== true && options.debug !== true) return inBackground(args, layout);
+  return inForeground(options, layout);
+}
+
+async function inForeground(options: Options, layout: NodeLayout): Promise<number> {
+  const log = eventLog(layout, 'pmxcfs');
+  const clustered = options.local !== true && existsSync(layout.corosyncConf);
+  let engine: Engine | null = null;
+  try {
+    const self = clustered ? selfOf(layout) : nodeId(1);
+    engine = clustered ? openEngine(engineChoice(layout), layout) : null;
+    const running = engine;
+    const files = nodeFiles(layout);
+    // One after the other: two versions in one breath must not overtake each other.
+    let pushing = Promise.resolve();
+    const pmxcfs = await PmxcfsProcess.start({
+      layout,
+      self,
+      engine,
+      log,
+      confChanged: (tree) => {
+        if (running === null) return;
+        const ports: PushPorts = {
+          readTree: tree,
+          readLocal: files.readConf,
+          writeLocal: files.writeConf,
+          engine: () => engineChoice(layout),
+          reload: () => running.reload(),
+          log,
+        };
+        pushing = pushing.then(() => pushConf(ports)).catch((error: unknown) => log('error', String(error)));
+      },
+    });
+    const signal = new Promise<void>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve());
+    });
+    const fault = await Promise.race([signal.then(() => null), pmxcfs.fault]);
+    await pmxcfs.close();
+    await engine?.close();
+    if (fault !== null) {
+      log('error', fault);
+      return 1;
+    }
+    return 0;
+  } catch (error) {
+    log('error', error instanceof Error ? error.message : String(error));
+    await engine?.close();
+    return 1;
+  }
+}
+
+function selfOf(layout: NodeLayout): NodeId {
+  const { nodes } = listedNodes(readFileSync(layout.corosyncConf, 'utf8'));
+  const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  const self = localNode(nodes, layout.hostname, new Set(addresses.map(({ address }) => address)));
+  if (self === null) {
+    throw new Error(`no node of ${layout.corosyncConf} is this one: neither a name nor an address fits`);
+  }
+  return self.nodeId;
+}
+
+/** Starts itself in the foreground of a process of its own, and returns when that serves. */
+async function inBackground(args: readonly string[], layout: NodeLayout): Promise<number> {
+  const script = process.argv[1] ?? '';
+  const child = spawn(process.execPath, [script, 'pmxcfs', '--foreground', ...args], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  for (const end = Date.now() + START_MS; Date.now() < end;) {
+    const code = await Promise.race([ended, new Promise<null>((resolve) => setTimeout(() => resolve(null), 50))]);
+    if (code !== null) return code;
+    if (existsSync(layout.fileSystemSocket)) {
+      child.unref();
+      return 0;
+    }
+  }
+  process.stderr.write('pmxcfs does not serve yet; its log says why\n');
+  return 1;
+}

@@ -1,0 +1,66 @@
+/** Operations submitted on this node that are not answered yet, in the order they came. */
+import type { Errno, Version } from '../tree/types.ts';
+
+export type Progress =
+  /** Not multicast: certainly not done. */
+  | { readonly kind: 'held' }
+  /** Multicast and not delivered. */
+  | { readonly kind: 'sent' }
+  /** Delivered: done, or failed with its errno. `needs` must be stored by a majority to say so. */
+  | { readonly kind: 'delivered'; readonly errno: Errno | null; readonly needs: Version }
+  /** The view ended: members we are parted from may have done it, or what was done here may be lost. */
+  | { readonly kind: 'unknown' };
+
+export interface PendingOperation {
+  readonly id: number;
+  readonly counter: number;
+  /** The operation, encoded. */
+  readonly bytes: Uint8Array;
+  readonly mtimeS: number;
+  progress: Progress;
+  /** When to give up waiting, in the unit of `now`; Infinity while it moves on. */
+  deadline: number;
+}
+
+export class PendingOperations {
+  private readonly byCounter = new Map<number, PendingOperation>();
+  private nextCounter = 1;
+
+  add(id: number, bytes: Uint8Array, mtimeS: number): PendingOperation {
+    const counter = this.nextCounter++;
+    const progress = { kind: 'held' } as const;
+    const entry: PendingOperation = { id, counter, bytes, mtimeS, progress, deadline: Infinity };
+    this.byCounter.set(counter, entry);
+    return entry;
+  }
+  get(counter: number): PendingOperation | undefined {
+    return this.byCounter.get(counter);
+  }
+  remove(entry: PendingOperation): void {
+    this.byCounter.delete(entry.counter);
+  }
+  /** In order of submission; removing while going through them is fine. */
+  all(): PendingOperation[] {
+    return [...this.byCounter.values()];
+  }
+  /** The oldest one not answered: nobody will ask about any before it. */
+  get floor(): number {
+    // Maps keep the order of insertion, and counters grow.
+    for (const counter of this.byCounter.keys()) return counter;
+    return this.nextCounter;
+  }
+  deadline(): number {
+    let earliest = Infinity;
+    for (const entry of this.byCounter.values()) earliest = Math.min(earliest, entry.deadline);
+    return earliest;
+  }
+  /** Delivered ones whose outcome rests on nothing newer than `version`, in its epoch. */
+  restingOn(version: Version): PendingOperation[] {
+    return this.all().filter(
+      ({ progress }) =>
+        progress.kind === 'delivered' &&
+        progress.needs.epoch === version.epoch &&
+        progress.needs.index <= version.index,
+    );
+  }
+}
