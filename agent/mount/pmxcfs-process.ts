@@ -155,9 +155,10 @@ export class PmxcfsProcess {
   }
 
   #confChanged(): void {
-    this.#options.confChanged(() => {
+    const read = (): string | null => {
       const found = this.#service.tree.find(CONF);
       return found.ok && found.value.kind === 'file' ? Buffer.from(found.value.data).toString('utf8') : null;
-    });
+    };
+    this.#service.whenAnswered(() => this.#options.confChanged(read));
   }
 }

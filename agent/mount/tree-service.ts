@@ -37,6 +37,7 @@ export class TreeService {
   readonly #options: TreeServiceOptions;
   readonly #replica: Replica;
   readonly #asked = new Map<number, (result: Result<null, Errno>) => void>();
+  #waiting: { readonly ids: Set<number>; readonly then: () => void }[] = [];
   #lastId = 0;
   #group: Group | null = null;
   #ring: RingId | null = null;
@@ -96,6 +97,15 @@ export class TreeService {
     this.#step({ kind: 'submit', id: this.#lastId, operation, mtimeS: Math.floor(Date.now() / 1000) });
   }
 
+  /**
+   * Calls `then` when the operations asked for by now are answered. What may raise the votes that an
+   * answer needs (a new node in corosync.conf) must wait for the answer to itself.
+   */
+  whenAnswered(then: () => void): void {
+    if (this.#asked.size === 0) return then();
+    this.#waiting.push({ ids: new Set(this.#asked.keys()), then });
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer ?? undefined);
@@ -139,7 +149,8 @@ export class TreeService {
       case 'answer': {
         const done = this.#asked.get(effect.id);
         this.#asked.delete(effect.id);
-        return done?.(effect.result);
+        done?.(effect.result);
+        return this.#answered(effect.id);
       }
       case 'setAside': {
         this.#write();
@@ -158,6 +169,13 @@ export class TreeService {
       case 'fault':
         return events.fault(effect.reason);
     }
+  }
+
+  #answered(id: number): void {
+    for (const waiting of this.#waiting) waiting.ids.delete(id);
+    const due = this.#waiting.filter(({ ids }) => ids.size === 0);
+    this.#waiting = this.#waiting.filter(({ ids }) => ids.size > 0);
+    for (const { then } of due) then();
   }
 
   #flush(): void {

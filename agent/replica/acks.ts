@@ -28,3 +28,24 @@ export class Acks {
     return -1;
   }
 }
+
+/** This node's own acks of one epoch. One at a time: while it is on its way, the next one gathers. */
+export class OwnAcks {
+  private onDisk = -1;
+  private said = -1;
+  private onItsWay = false;
+
+  stored(index: number): void {
+    this.onDisk = index;
+  }
+  delivered(): void {
+    this.onItsWay = false;
+  }
+  /** The index to acknowledge now, or null. */
+  next(): number | null {
+    if (this.onItsWay || this.onDisk <= this.said) return null;
+    this.onItsWay = true;
+    this.said = this.onDisk;
+    return this.said;
+  }
+}

@@ -21,6 +21,7 @@ import {
   type SnapshotMessage,
   type StateMessage,
 } from './messages.ts';
+import type { Quorum } from './types.ts';
 
 /** What the members' states lead to. */
 export interface Plan {
@@ -148,4 +149,14 @@ export class Agreement {
     this.snapshot = new Parts();
     this.incoming.clear();
   }
+}
+
+/** One sentence for a person. */
+export function whyReadOnly(view: Agreement | null, quorum: Quorum, accepting: boolean, self: NodeId): string {
+  if (view === null) return 'This node is not connected to the cluster.';
+  if (!quorum.quorate) return 'There is no quorum.';
+  if (!accepting) return 'There is quorum, but pmxcfs runs on too few of the nodes.';
+  const { plan } = view;
+  if (plan?.behind.has(self) === true) return `This node is receiving the state of node ${plan.leader}.`;
+  return 'The members are agreeing on the state.';
 }

@@ -49,6 +49,27 @@ export class PendingOperations {
     for (const counter of this.byCounter.keys()) return counter;
     return this.nextCounter;
   }
+  held(): PendingOperation[] {
+    return this.all().filter((entry) => entry.progress.kind === 'held');
+  }
+
+  /** The view ended: what was sent in it may have been done elsewhere, or be lost here. */
+  loseTrack(deadline: number): void {
+    for (const entry of this.byCounter.values()) {
+      if (entry.progress.kind === 'held') continue;
+      entry.progress = { kind: 'unknown' };
+      entry.deadline = Math.min(entry.deadline, deadline);
+    }
+  }
+  waitUntil(deadline: number): void {
+    for (const entry of this.byCounter.values()) entry.deadline = deadline;
+  }
+  waitAtMostUntil(deadline: number): void {
+    for (const entry of this.byCounter.values()) entry.deadline = Math.min(entry.deadline, deadline);
+  }
+  due(now: number): PendingOperation[] {
+    return this.all().filter((entry) => entry.deadline <= now);
+  }
   deadline(): number {
     let earliest = Infinity;
     for (const entry of this.byCounter.values()) earliest = Math.min(earliest, entry.deadline);

@@ -21,9 +21,10 @@ import type { NodeId, RingId } from '../totem/ids.ts';
 import { decodeOperation, encodeOperation } from '../tree/codec.ts';
 import type { Tree } from '../tree/tree.ts';
 import { LIMITS, type Errno, type Operation, type Version } from '../tree/types.ts';
-import { Acks } from './acks.ts';
-import { Agreement, type Plan } from './agreement.ts';
+import { Acks, OwnAcks } from './acks.ts';
+import { Agreement, whyReadOnly, type Plan } from './agreement.ts';
 import { Database, type Submission } from './database.ts';
+import { Journal, type Afterwards } from './journal.ts';
 import {
   decodeMessage,
   encodeMessage,
@@ -49,14 +50,6 @@ const PATIENCE_MS = 30_000;
 const BRANCH_DIGITS = 16;
 const NO_BYTES = new Uint8Array();
 
-/** What to do when a ticket is on stable storage. */
-type Afterwards =
-  | { readonly kind: 'promise'; readonly tag: string; readonly round: number; readonly epoch: number }
-  | { readonly kind: 'ack'; readonly version: Version }
-  /** Local mode. */
-  | { readonly kind: 'answer'; readonly id: number }
-  | { readonly kind: 'nothing' };
-
 export class Replica {
   private readonly config: ReplicaConfig;
   private database: Database;
@@ -67,8 +60,7 @@ export class Replica {
   private now = 0;
   private effects: ReplicaEffect[] = [];
   private readonly pending = new PendingOperations();
-  private readonly waiting: { readonly ticket: number; readonly then: Afterwards }[] = [];
-  private ticket = 0;
+  private readonly journal = new Journal();
 
   private view: Agreement | null = null;
   private views = 0;
@@ -76,10 +68,7 @@ export class Replica {
   /** The leader's state, complete and checked, until the view is active. */
   private incoming: Database | null = null;
   private acks = new Acks();
-  /** Stored of the present epoch; -1 before its beginning is. */
-  private stored = -1;
-  private acked = -1;
-  private ackOnItsWay = false;
+  private ownAcks = new OwnAcks();
   private lastStatus = '';
 
   private constructor(config: ReplicaConfig, database: Database) {
@@ -109,7 +98,7 @@ export class Replica {
   status(): ReplicaStatus {
     const local = this.config.mode === 'local';
     const synced = local || (this.view?.active ?? false);
-    const accepting = local || (this.quorate);
+    const accepting = local || this.quorate;
     return { writability: this.writability(synced, accepting), accepting, synced, version: this.database.version };
   }
 
@@ -161,9 +150,7 @@ export class Replica {
     this.effects.push({ kind: 'multicast', payload: encodeMessage(message) });
   }
   private store(record: StoreRecord, then: Afterwards): void {
-    this.ticket += 1;
-    this.effects.push({ kind: 'store', ticket: this.ticket, record });
-    this.waiting.push({ ticket: this.ticket, then });
+    this.effects.push({ kind: 'store', ticket: this.journal.add(then), record });
   }
   private answer(entry: PendingOperation, errno: Errno | null): void {
     this.pending.remove(entry);
@@ -171,15 +158,9 @@ export class Replica {
   }
 
   private writability(synced: boolean, accepting: boolean): ReplicaWritability {
+    const { view, quorum } = this;
     if (synced && accepting) return { kind: 'writable' };
-    const readOnly = (reason: string): ReplicaWritability => ({ kind: 'read-only', reason });
-    if (this.view === null) return readOnly('This node is not connected to the cluster.');
-    if (!this.quorum.quorate) return readOnly('There is no quorum.');
-    if (!this.quorate) return readOnly('There is quorum, but pmxcfs runs on too few of the nodes.');
-    const { plan } = this.view;
-    if (plan?.behind.has(this.config.self) === true)
-      return readOnly(`This node is receiving the state of node ${plan.leader}.`);
-    return readOnly('The members are agreeing on the state.');
+    return { kind: 'read-only', reason: whyReadOnly(view, quorum, accepting, this.config.self) };
   }
 
   private reportStatus(): void {
@@ -199,7 +180,7 @@ export class Replica {
     this.quorum = quorum;
     this.views += 1;
     if (!this.quorate) this.refuseHeld();
-    else this.waitPatiently();
+    else this.pending.waitUntil(this.now + this.patience);
     this.multicast({ kind: 'hello', session: this.config.session, count: this.views });
   }
 
@@ -223,15 +204,7 @@ export class Replica {
   private leaveView(): void {
     this.view = null;
     this.stopApplying();
-    for (const entry of this.pending.all()) {
-      if (entry.progress.kind === 'held') continue;
-      entry.progress = { kind: 'unknown' };
-      entry.deadline = Math.min(entry.deadline, this.now + this.grace);
-    }
-  }
-
-  private waitPatiently(): void {
-    for (const entry of this.pending.all()) entry.deadline = this.now + this.patience;
+    this.pending.loseTrack(this.now + this.grace);
   }
 
   private stopApplying(): void {
@@ -240,7 +213,7 @@ export class Replica {
   }
 
   private refuseHeld(): void {
-    for (const entry of this.pending.all()) if (entry.progress.kind === 'held') this.answer(entry, 'EACCES');
+    for (const entry of this.pending.held()) this.answer(entry, 'EACCES');
   }
 
   private onQuorum(quorum: Quorum): void {
@@ -249,10 +222,10 @@ export class Replica {
     const [lost, gained] = [before && !this.quorate, !before && this.quorate];
     const { view } = this;
     if (view === null) return;
-    if (gained) this.waitPatiently();
+    if (gained) this.pending.waitUntil(this.now + this.patience);
     if (lost) {
       this.refuseHeld();
-      for (const entry of this.pending.all()) entry.deadline = Math.min(entry.deadline, this.now + this.grace);
+      this.pending.waitAtMostUntil(this.now + this.grace);
       // Others may already rest on what we said.
       if (view.tag !== null && view.announced) this.multicast({ kind: 'unready', tag: view.tag, round: view.round });
     } else if (this.quorate) {
@@ -362,7 +335,7 @@ export class Replica {
     }
     [this.settled, this.localFrom] = [0, null];
     this.acks = new Acks();
-    [this.stored, this.acked, this.ackOnItsWay] = [-1, -1, false];
+    this.ownAcks = new OwnAcks();
     this.takeUpPending(view);
   }
 
@@ -459,25 +432,24 @@ export class Replica {
   // --- stable storage ---
 
   private onStored(ticket: number): void {
-    while ((this.waiting[0]?.ticket ?? Infinity) <= ticket) {
-      const then = this.waiting.shift()?.then;
-      if (then?.kind === 'answer') this.effects.push({ kind: 'answer', id: then.id, result: ok(null) });
-      else if (then?.kind === 'promise') {
+    for (const then of this.journal.stored(ticket)) {
+      if (then.kind === 'answer') this.effects.push({ kind: 'answer', id: then.id, result: ok(null) });
+      else if (then.kind === 'promise') {
         const { tag, round, epoch } = then;
         if (this.view?.isHere(then) === true) this.multicast({ kind: 'promise', tag, round, epoch });
-      } else if (then?.kind === 'ack' && then.version.epoch === this.database.version.epoch)
-        this.stored = then.version.index;
+      } else if (then.kind === 'ack' && then.version.epoch === this.database.version.epoch)
+        this.ownAcks.stored(then.version.index);
     }
     this.acknowledge();
   }
 
-  /** One ack at a time: while it is on its way, the next one gathers. */
   private acknowledge(): void {
-    const { view, stored } = this;
-    if (view === null || view.tag === null || !view.active || this.ackOnItsWay || stored <= this.acked) return;
-    [this.acked, this.ackOnItsWay] = [stored, true];
+    const { view } = this;
+    if (view === null || view.tag === null || !view.active) return;
+    const index = this.ownAcks.next();
+    if (index === null) return;
     const { epoch } = this.database.version;
-    this.multicast({ kind: 'ack', tag: view.tag, round: view.round, epoch, index: stored });
+    this.multicast({ kind: 'ack', tag: view.tag, round: view.round, epoch, index });
   }
 
   private onAck(view: Agreement, sender: NodeId, message: AckMessage): void {
@@ -485,7 +457,7 @@ export class Replica {
     this.acks.note(sender, message.index);
     if (sender === this.config.self) {
       this.settled = Math.max(this.settled, message.index);
-      this.ackOnItsWay = false;
+      this.ownAcks.delivered();
       this.acknowledge();
     }
     this.settle();
@@ -502,7 +474,7 @@ export class Replica {
   }
 
   private onTimer(): void {
-    for (const entry of this.pending.all())
-      if (entry.deadline <= this.now) this.answer(entry, entry.progress.kind === 'held' ? 'EACCES' : 'EIO');
+    for (const entry of this.pending.due(this.now))
+      this.answer(entry, entry.progress.kind === 'held' ? 'EACCES' : 'EIO');
   }
 }
