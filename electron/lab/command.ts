@@ -109,7 +109,8 @@ function understand(args: readonly string[]): Line {
 function checkNames(command: CommandName, names: readonly string[], rest: readonly string[] | null): void {
   if (command === 'exec') {
     if (names.length !== 1) throw new UsageError('exec takes one node: exec NODE -- COMMAND');
-    if (rest === null || rest.length === 0) throw new UsageError('exec takes a command after "--": exec NODE -- COMMAND');
+    if (rest === null || rest.length === 0)
+      throw new UsageError('exec takes a command after "--": exec NODE -- COMMAND');
     return;
   }
   if (rest !== null) throw new UsageError(`${command} takes nothing after "--".`);
@@ -221,7 +222,13 @@ function table(nodes: Awaited<ReturnType<Lab['status']>>['nodes']): string {
   ];
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
-    .map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()}\n`)
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
     .join('');
 }
 

@@ -17,7 +17,16 @@ import { until } from './pause.ts';
 import { killAllOf } from './process/belongings.ts';
 import { freeLoopback } from './process/loopback.ts';
 import { processLab } from './process/process-lab.ts';
-import { claimDirectory, CONTENTS, labPaths, needNode, needState, plannedNodes, readState, writeState } from './state.ts';
+import {
+  claimDirectory,
+  CONTENTS,
+  labPaths,
+  needNode,
+  needState,
+  plannedNodes,
+  readState,
+  writeState,
+} from './state.ts';
 import type { LabPaths, LabState } from './state.ts';
 
 export type Progress = (line: string) => void;

@@ -15,6 +15,8 @@ import { CS, csError, loadCorosync, VOTE_FLAG, type Corosync, type Handle, type 
 const RETRY_MS = 250;
 /** The poll returns at least this often, so that new groups are followed. Milliseconds. */
 const POLL_MS = 20;
+/** What no event tells of (a reload by another process) is seen this late. Milliseconds. */
+const LOOK_MS = 500;
 /** How long a reload may take until Corosync shows the file's version. Milliseconds. */
 const RELOAD_MS = 5000;
 
@@ -58,7 +60,11 @@ class CorosyncEngine implements Engine {
 
   group(name: string): Promise<Group> {
     if (this.#groups.has(name)) return Promise.reject(new Error(`this process is in the group ${name} already`));
-    const group = new CpgGroup(name, () => this.#groups.delete(name));
+    const group = new CpgGroup(
+      name,
+      () => this.#ring,
+      () => this.#groups.delete(name),
+    );
     this.#groups.set(name, group);
     return Promise.resolve(group);
   }
@@ -113,7 +119,7 @@ class CorosyncEngine implements Engine {
         this.#ring = { representative: nodeId(ring.representative), sequence: ring.sequence };
         this.#members = members.map(nodeId).sort((a, b) => a - b);
         this.#refresh();
-        for (const group of this.#groups.values()) group.settled(this.#ring);
+        for (const group of this.#groups.values()) group.settled();
       },
     });
     if ('error' in opened) throw new Error(csError(opened.error));
@@ -123,12 +129,16 @@ class CorosyncEngine implements Engine {
 
   /** Returns when Corosync is gone or the engine is closed. */
   async #follow(corosync: Corosync): Promise<void> {
+    let looked = performance.now();
     for (const quorum = this.#quorum; quorum !== null && !this.#closed;) {
       const code = corosync.quorum.dispatch(quorum.handle);
       if (code !== CS.ok && code !== CS.tryAgain) throw new Error(csError(code));
       for (const group of this.#groups.values()) group.dispatch(corosync);
       const fds = [...this.#groups.values()].flatMap((group) => group.fd ?? []);
       await corosync.poll([quorum.fd, ...fds], POLL_MS);
+      if (performance.now() - looked < LOOK_MS) continue;
+      looked = performance.now();
+      this.#refresh();
     }
   }
 

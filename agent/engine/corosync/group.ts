@@ -15,6 +15,8 @@ type GroupEvent =
 export class CpgGroup implements Group {
   readonly name: string;
   readonly #forget: () => void;
+  /** The ring for which quorum is settled. */
+  readonly #settledRing: () => RingId | null;
   readonly #deliveries = new Listeners<Delivery>();
   readonly #views = new Listeners<View>();
   readonly #connections = new Listeners<boolean>();
@@ -24,14 +26,13 @@ export class CpgGroup implements Group {
   #wasUp = false;
   #members: readonly NodeId[] = [];
   #ring: RingId | null = null;
-  /** The ring for which quorum is settled. */
-  #settledRing: RingId | null = null;
   #heldSince = 0;
   #held: GroupEvent[] = [];
   #left = false;
 
-  constructor(name: string, forget: () => void) {
+  constructor(name: string, settledRing: () => RingId | null, forget: () => void) {
     this.name = name;
+    this.#settledRing = settledRing;
     this.#forget = forget;
   }
 
@@ -88,10 +89,14 @@ export class CpgGroup implements Group {
     if (this.#held.length > 0 && performance.now() - this.#heldSince > SETTLE_MS) this.#release();
   }
 
-  /** Quorum is settled for this ring. */
-  settled(ring: RingId): void {
-    this.#settledRing = ring;
-    if (this.#ring !== null && sameRing(ring, this.#ring)) this.#release();
+  /** Quorum was settled for a ring: what waited for it goes out. */
+  settled(): void {
+    if (this.#isSettled()) this.#release();
+  }
+
+  #isSettled(): boolean {
+    const settled = this.#settledRing();
+    return this.#ring === null || (settled !== null && sameRing(settled, this.#ring));
   }
 
   lost(): void {
@@ -106,7 +111,6 @@ export class CpgGroup implements Group {
     this.#joined = false;
     this.#members = [];
     this.#ring = null;
-    this.#settledRing = null;
     this.#held = [];
   }
 
@@ -134,8 +138,7 @@ export class CpgGroup implements Group {
   }
 
   #push(event: GroupEvent): void {
-    const settled = this.#ring === null || (this.#settledRing !== null && sameRing(this.#settledRing, this.#ring));
-    if (settled && this.#held.length === 0) return this.#tell(event);
+    if (this.#isSettled() && this.#held.length === 0) return this.#tell(event);
     if (this.#held.length === 0) this.#heldSince = performance.now();
     this.#held.push(event);
   }

@@ -54,7 +54,8 @@ export async function bootNode(paths: LabPaths, state: LabState, node: NodeState
     child.on('exit', () => (failed ??= 'its first process ended'));
     child.unref();
     await until(() => failed !== null || runningInit(paths, node.name) !== null, BOOT_MS);
-    if (runningInit(paths, node.name) === null) throw notBooted(paths, node, failed ?? 'its first process did not start');
+    if (runningInit(paths, node.name) === null)
+      throw notBooted(paths, node, failed ?? 'its first process did not start');
   }
   const up = await until(async () => {
     return runningInit(paths, node.name) === null || (await sshAnswers(node.address, state.port));

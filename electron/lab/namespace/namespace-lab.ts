@@ -33,10 +33,18 @@ export const namespaceLab: Machinery = {
 
   enter: (paths: LabPaths, _state: LabState, node: NodeState, command: readonly string[]) => {
     const init = runningInit(paths, node.name);
-    if (init === null) throw new Error(`The node ${node.name} is stopped. "npm run lab -- start ${node.name}" boots it.`);
+    if (init === null)
+      throw new Error(`The node ${node.name} is stopped. "npm run lab -- start ${node.name}" boots it.`);
     const [program = '', ...args] = command;
-    const env: NodeJS.ProcessEnv = { PATH: SYSTEM_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash' };
-    for (const name of ['TERM', 'LANG', 'COLORTERM']) if (process.env[name] !== undefined) env[name] = process.env[name];
+    const env: NodeJS.ProcessEnv = {
+      PATH: SYSTEM_PATH,
+      HOME: '/root',
+      USER: 'root',
+      LOGNAME: 'root',
+      SHELL: '/bin/bash',
+    };
+    for (const name of ['TERM', 'LANG', 'COLORTERM'])
+      if (process.env[name] !== undefined) env[name] = process.env[name];
     return {
       program: 'nsenter',
       args: [`--target=${init.pid}`, '--mount', '--uts', '--ipc', '--net', '--pid', '--', ...inHome(program, args)],

@@ -12,7 +12,16 @@ import { ensureKey, knownHostsLine } from '../keys.ts';
  */
 const FROM_ETC = [
   ...['alternatives', 'bash.bashrc', 'ca-certificates', 'debian_version', 'gai.conf', 'group', 'host.conf', 'inputrc'],
-  ...['iproute2', 'ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'locale.alias', 'localtime', 'login.defs', 'mke2fs.conf'],
+  ...[
+    'iproute2',
+    'ld.so.cache',
+    'ld.so.conf',
+    'ld.so.conf.d',
+    'locale.alias',
+    'localtime',
+    'login.defs',
+    'mke2fs.conf',
+  ],
   ...['nsswitch.conf', 'os-release', 'pam.d', 'passwd', 'profile', 'profile.d', 'protocols', 'security', 'services'],
   ...['shells', 'skel', 'ssl/certs', 'ssl/openssl.cnf', 'terminfo', 'timezone'],
 ];
@@ -40,7 +49,8 @@ export async function ensureNodeFiles(paths: LabPaths, node: NodeState): Promise
   await mkdir(home, { recursive: true, mode: 0o700 });
   await ensureEtc(home, node.name);
   await ensureKey(join(home, 'etc/ssh/ssh_host_ed25519_key'), `root@${node.name}`);
-  for (const path of ['var/lib', 'var/log', 'var/cache', 'var/spool', 'usr/local/bin']) {
+  // var/lib/corosync: Debian's package makes it, and Corosync does not start without (exit 16, measured).
+  for (const path of ['var/lib/corosync', 'var/log', 'var/cache', 'var/spool', 'usr/local/bin']) {
     await mkdir(join(home, path), { recursive: true });
   }
   await mkdir(join(home, 'var/tmp'), { recursive: true });
@@ -86,7 +96,10 @@ async function ensureEtc(home: string, name: string): Promise<void> {
   // `*`: no password, and yet not locked; sshd turns away accounts that are locked (`!`).
   await writeFile(join(partial, 'shadow'), 'root:*:20000:0:99999:7:::\n', { mode: 0o600 });
   await writeFile(join(partial, 'hostname'), `${name}\n`);
-  await writeFile(join(partial, 'resolv.conf'), '# A lab node reaches the other nodes and its machine, by /etc/hosts.\n');
+  await writeFile(
+    join(partial, 'resolv.conf'),
+    '# A lab node reaches the other nodes and its machine, by /etc/hosts.\n',
+  );
   await writeFile(join(partial, 'ssh/sshd_config'), SSHD_CONFIG);
   await rename(partial, etc);
 }

@@ -36,7 +36,9 @@ export const processLab: Machinery = {
   boot: async (paths, state, node) => {
     if (!running(paths, node)) await start(paths, state, node);
     if (await until(() => sshAnswers(node.address, state.port), BOOT_MS)) return;
-    throw new Error(`No SSH server answers at ${node.address} port ${state.port}. See ${processBootLog(paths, node.name)}.`);
+    throw new Error(
+      `No SSH server answers at ${node.address} port ${state.port}. See ${processBootLog(paths, node.name)}.`,
+    );
   },
 
   end: async (paths, node) => {

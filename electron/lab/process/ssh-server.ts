@@ -41,8 +41,7 @@ function serveClient(client: Connection, authorized: ParsedKey, options: NodeSer
 }
 
 function mayEnter(context: PublicKeyAuthContext, authorized: ParsedKey): boolean {
-  const same =
-    context.key.algo === authorized.type && context.key.data.equals(Buffer.from(authorized.getPublicSSH()));
+  const same = context.key.algo === authorized.type && context.key.data.equals(Buffer.from(authorized.getPublicSSH()));
   if (!same) return false;
   // Without a signature the client only asks whether this key would do.
   if (context.signature === undefined || context.blob === undefined) return true;

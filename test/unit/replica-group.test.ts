@@ -1,0 +1,420 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { applyRecord, Group, randomOf, sha, type SimNode } from './replica-group.ts';
+import { Replica } from '../../agent/replica/replica.ts';
+import { FRESH_IMAGE, type ReplicaEffect, type ReplicaImage } from '../../agent/replica/types.ts';
+import { nodeId } from '../../agent/totem/ids.ts';
+
+function formed(size: number): Group {
+  const group = new Group(size);
+  for (const node of group.nodes) group.start(node);
+  group.partition([group.nodes], 0);
+  group.settle();
+  return group;
+}
+const has = (node: SimNode, path: string): boolean => node.replica?.tree.find(path).ok === true;
+const outcomes = (group: Group): string[] => group.answers.map(({ errno }) => errno ?? 'ok');
+
+/** Delivers everything that is under way, and stores nothing. */
+function pump(group: Group): void {
+  for (let round = 0; round < 12; round += 1)
+    for (const node of group.alive()) {
+      while (node.outgoing.length > 0) group.sequence(node);
+      for (const each of group.alive()) while (each.at < (each.ring?.log.length ?? 0)) group.deliver(each);
+    }
+}
+
+describe('a group of replicas', () => {
+  test('agrees, applies on all, and answers', () => {
+    const group = formed(3);
+    const path = group.submit(group.node(2));
+    group.settle();
+    assert.ok(group.nodes.every((node) => has(node, path)));
+    assert.deepEqual(outcomes(group), ['ok']);
+    group.checkHealed();
+  });
+
+  test('answers only when a majority has it on disk', () => {
+    const group = formed(3);
+    const writer = group.node(1);
+    group.submit(writer);
+    pump(group);
+    group.store(writer, 9);
+    pump(group);
+    assert.deepEqual(outcomes(group), [], 'one disk of three is no majority');
+    group.store(group.node(3), 9);
+    pump(group);
+    assert.deepEqual(outcomes(group), ['ok']);
+  });
+
+  test('an operation of 1 MiB travels in parts', () => {
+    const group = formed(3);
+    const path = group.submit(group.node(1), new Uint8Array(1024 * 1024).fill(7));
+    group.submit(group.node(2));
+    group.settle();
+    const found = group.node(3).replica?.tree.find(path);
+    assert.ok(found?.ok === true && found.value.data.every((byte) => byte === 7));
+    assert.deepEqual(outcomes(group), ['ok', 'ok']);
+  });
+
+  test('a failure is answered with the errno it had in the order', () => {
+    const group = formed(3);
+    for (const node of group.nodes) group.submitOperation(node, { kind: 'mkdir', path: 'lock' }, 'lock');
+    group.settle();
+    assert.deepEqual(outcomes(group).sort(), ['EEXIST', 'EEXIST', 'ok']);
+  });
+
+  test('nothing is written without quorum: EACCES at once, and reads go on', () => {
+    const group = formed(3);
+    const path = group.submit(group.node(1));
+    group.settle();
+    group.partition([[group.node(1)], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    group.submit(group.node(1));
+    assert.deepEqual(outcomes(group), ['ok', 'EACCES']);
+    assert.ok(has(group.node(1), path));
+    group.submit(group.node(2));
+    group.settle();
+    assert.deepEqual(outcomes(group), ['ok', 'EACCES', 'ok']);
+    group.heal();
+    group.checkHealed();
+  });
+
+  test('what was under way when quorum went is answered EIO after a while, not earlier', () => {
+    const group = formed(3);
+    group.submit(group.node(1));
+    group.sequence(group.node(1));
+    group.partition([[group.node(1)], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    assert.deepEqual(outcomes(group), []);
+    group.tick(3000);
+    assert.deepEqual(outcomes(group), ['EIO']);
+  });
+
+  test('a lost engine: what waits is answered, writes are refused, and the next view heals it', () => {
+    const group = formed(3);
+    const node = group.node(1);
+    group.submit(node);
+    group.step(node, { kind: 'disconnected' });
+    node.outgoing = [];
+    group.submit(node);
+    assert.deepEqual(outcomes(group), ['EACCES']);
+    assert.equal(node.replica?.status().writability.kind, 'read-only');
+    group.heal();
+    assert.deepEqual(outcomes(group), ['EACCES', 'ok']);
+    group.checkHealed();
+  });
+
+  test('a minority that returns takes over the state of the majority', () => {
+    const group = formed(5);
+    const minority = [group.node(1), group.node(2)];
+    const majority = [group.node(3), group.node(4), group.node(5)];
+    group.partition([minority, majority], 0);
+    group.settle();
+    const paths = Array.from({ length: 20 }, () => group.submit(group.node(4)));
+    group.settle();
+    assert.ok(paths.every((path) => !has(group.node(1), path)));
+    group.heal();
+    assert.ok(paths.every((path) => has(group.node(1), path)));
+    assert.equal(minority.flatMap((node) => node.asides).length, 0, 'it had nothing of its own');
+    group.checkHealed();
+  });
+
+  test('what a minority alone applied is set aside', () => {
+    const group = formed(3);
+    const lonely = group.node(1);
+    const path = group.submit(lonely);
+    group.sequence(lonely);
+    group.deliver(lonely);
+    assert.ok(has(lonely, path));
+    group.partition([[lonely], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    group.tick(3000);
+    group.submit(group.node(2));
+    group.settle();
+    group.heal();
+    assert.ok(!has(lonely, path));
+    assert.ok(lonely.asides[0]?.nodes.some((node) => node.name === path));
+    assert.deepEqual(outcomes(group), ['EIO', 'ok']);
+    group.checkHealed();
+  });
+
+  test('a submitter whose operation was set aside in time sends it anew', () => {
+    const group = formed(3);
+    const lonely = group.node(1);
+    group.submit(lonely);
+    group.sequence(lonely);
+    group.deliver(lonely);
+    group.partition([[lonely], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    group.submit(group.node(2));
+    group.settle();
+    group.heal();
+    assert.deepEqual(outcomes(group), ['ok', 'ok']);
+    group.checkHealed();
+  });
+
+  test('messages delivered past a gap do not outweigh what was answered', () => {
+    const group = formed(5);
+    const [cut, writer] = [group.node(1), group.node(3)];
+    const majority = [writer, group.node(4), group.node(5)];
+    const path = group.submit(writer);
+    group.sequence(writer);
+    for (const node of majority) {
+      group.deliver(node);
+      group.store(node, 9);
+      group.sequence(node);
+    }
+    for (let count = 0; count < 3; count += 1) group.submit(cut);
+    while (cut.outgoing.length > 0) group.sequence(cut);
+    for (let count = 0; count < 3; count += 1) group.deliver(writer);
+    assert.deepEqual(outcomes(group), ['ok']);
+    group.partition([[cut], [group.node(2)], majority], 0);
+    assert.deepEqual([cut.replica?.version.index, writer.replica?.version.index], [3, 1]);
+    group.partition(
+      [
+        [cut, group.node(2), writer],
+        [group.node(4), group.node(5)],
+      ],
+      0,
+    );
+    group.settle();
+    assert.ok(has(cut, path));
+    group.heal();
+    group.checkHealed();
+  });
+
+  test('an epoch that once began never begins again, though only one node remembers its writes', () => {
+    const group = formed(3);
+    const [first, second, third] = [group.node(1), group.node(2), group.node(3)];
+    group.kill(third);
+    pump(group);
+    for (const node of [first, second]) group.store(node, 1);
+    pump(group);
+    assert.equal(group.synced().length, 2);
+    for (let count = 0; count < 3; count += 1) group.submit(first);
+    pump(group);
+    group.store(first, 9);
+    group.kill(second);
+    group.kill(first);
+    group.start(second);
+    group.start(third);
+    group.settle();
+    const path = group.submit(second);
+    group.settle();
+    assert.deepEqual(group.answers.at(-1), { path, errno: null });
+    group.start(first);
+    group.settle();
+    assert.ok(has(first, path));
+    group.heal();
+    group.checkHealed();
+  });
+
+  test('quorum of engines is not quorum of replicas', () => {
+    const group = formed(3);
+    const path = group.submit(group.node(1));
+    group.sequence(group.node(1));
+    for (const node of [group.node(1), group.node(2)]) {
+      group.deliver(node);
+      group.store(node, 9);
+      group.sequence(node);
+    }
+    for (let count = 0; count < 2; count += 1) group.deliver(group.node(1));
+    assert.deepEqual(outcomes(group), ['ok']);
+    group.kill(group.node(1));
+    group.kill(group.node(2));
+    group.node(3).outgoing = [];
+    group.settle();
+    group.submit(group.node(3));
+    assert.deepEqual(outcomes(group), ['ok', 'EACCES']);
+    assert.deepEqual(group.node(3).replica?.status().writability, {
+      kind: 'read-only',
+      reason: 'There is quorum, but pmxcfs runs on too few of the nodes.',
+    });
+    group.heal();
+    assert.ok(has(group.node(3), path));
+    group.checkHealed();
+  });
+
+  test('a restart of all nodes keeps everything that was answered', () => {
+    const group = formed(3);
+    for (let count = 0; count < 5; count += 1) group.submit(group.node(1 + (count % 3)));
+    group.settle();
+    for (const node of group.nodes) group.kill(node);
+    group.heal();
+    assert.deepEqual(outcomes(group), ['ok', 'ok', 'ok', 'ok', 'ok']);
+    group.checkHealed();
+  });
+
+  test('a fresh node takes the state of the others, and theirs always wins', () => {
+    const group = formed(2);
+    const path = group.submit(group.node(2), new Uint8Array(700 * 1024));
+    group.settle();
+    group.kill(group.node(1));
+    group.node(1).image = FRESH_IMAGE;
+    group.heal();
+    assert.ok(has(group.node(1), path));
+    group.checkHealed();
+  });
+
+  test('quorum won within a view begins writing, quorum lost ends it', () => {
+    const group = formed(3);
+    group.strict = false;
+    const expected = (needed: number): void => {
+      group.needed = needed;
+      for (const node of group.alive()) {
+        group.hearQuorum(node);
+        group.sequence(node);
+      }
+      group.settle();
+    };
+    group.partition([[group.node(1)], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    expected(3);
+    assert.equal(group.synced().length, 0);
+    group.submit(group.node(2));
+    expected(1);
+    group.submit(group.node(2));
+    group.settle();
+    expected(3);
+    assert.equal(group.synced().length, 0);
+    group.submit(group.node(3));
+    expected(2);
+    group.submit(group.node(3));
+    group.settle();
+    assert.deepEqual(outcomes(group), ['EACCES', 'ok', 'EACCES', 'ok']);
+    group.checkAgreement();
+    group.heal();
+    group.checkHealed();
+  });
+
+  test('the status tells a person why nothing can be written', () => {
+    const group = new Group(3);
+    group.start(group.node(1));
+    const reason = (): string => {
+      const status = group.node(1).replica?.status().writability;
+      return status?.kind === 'read-only' ? status.reason : 'writable';
+    };
+    assert.equal(reason(), 'This node is not connected to the cluster.');
+    group.settle();
+    assert.equal(reason(), 'There is no quorum.');
+    group.heal();
+    assert.equal(reason(), 'writable');
+  });
+});
+
+describe('local mode', () => {
+  const run = (
+    replica: Replica,
+    image: ReplicaImage,
+    path: string,
+  ): { image: ReplicaImage; answers: ReplicaEffect[] } => {
+    const operation = { kind: 'mkdir', path } as const;
+    const effects = replica.step({ kind: 'submit', id: 1, operation, mtimeS: 5.5 }, 0);
+    const stores = effects.filter((effect) => effect.kind === 'store');
+    assert.equal(effects.filter((effect) => effect.kind === 'answer').length, stores.length === 0 ? 1 : 0);
+    const ticket = stores.at(-1)?.ticket ?? 0;
+    const answers = [...effects, ...replica.step({ kind: 'stored', ticket }, 1)].filter(
+      ({ kind }) => kind === 'answer',
+    );
+    return { image: stores.reduce((before, { record }) => applyRecord(before, record), image), answers };
+  };
+  const local = (image: ReplicaImage): Replica => {
+    const opened = Replica.open({ self: nodeId(1), mode: 'local', session: 1, hash: sha, image });
+    assert.ok(opened.ok);
+    return opened.value;
+  };
+
+  test('applies at once and answers when it is stored', () => {
+    const replica = local(FRESH_IMAGE);
+    const first = run(replica, FRESH_IMAGE, 'd');
+    assert.deepEqual(first.answers, [{ kind: 'answer', id: 1, result: { ok: true, value: null } }]);
+    const second = run(replica, first.image, 'd');
+    assert.deepEqual(second.answers, [{ kind: 'answer', id: 1, result: { ok: false, error: 'EEXIST' } }]);
+    assert.deepEqual(local(first.image).digest(), replica.digest());
+  });
+
+  test('what was written while the cluster stood still wins; what it went on without is set aside', () => {
+    for (const wentOn of [false, true]) {
+      const group = formed(3);
+      group.submit(group.node(2));
+      group.settle();
+      group.kill(group.node(1));
+      if (wentOn) {
+        group.submit(group.node(2));
+        group.settle();
+      }
+      for (const node of group.alive()) group.kill(node);
+      const node = group.node(1);
+      let { image } = node;
+      const replica = local(image);
+      for (let count = 0; count < 9; count += 1) ({ image } = run(replica, image, `local${count}`));
+      node.image = image;
+      group.heal();
+      assert.equal(has(group.node(3), 'local8'), !wentOn);
+      assert.equal(node.asides.length, wentOn ? 1 : 0);
+      group.checkHealed();
+    }
+  });
+});
+
+/** One long run of everything that can happen, in an order that the seed decides. */
+function ordeal(seed: number, size: number, steps: number, quorumMoves: boolean): void {
+  const group = new Group(size);
+  group.strict = !quorumMoves;
+  const random = randomOf(seed);
+  const pick = (): SimNode => group.node(1 + random(size));
+  for (const node of group.nodes) group.start(node);
+  group.partition([group.nodes], 0);
+  for (let count = 0; count < steps; count += 1) {
+    const node = pick();
+    const chance = random(1000);
+    if (chance < 320) group.sequence(node);
+    else if (chance < 750) for (let each = random(6); each >= 0; each -= 1) group.deliver(node);
+    else if (chance < 870) group.store(node, 1 + random(4));
+    else if (chance < 960) {
+      if (node.replica !== null) group.submit(node);
+    } else if (chance < 970) group.tick(random(3) === 0 ? 3000 : 100);
+    else if (chance < 978) {
+      if (node.replica === null) group.start(node);
+      else if (group.alive().length > 1) group.kill(node);
+    } else if (chance < 984) {
+      const groups: SimNode[][] = [[], [], []];
+      for (const each of group.nodes) groups[random(2 + random(2))]?.push(each);
+      group.partition(
+        groups.filter((each) => each.length > 0),
+        random(3),
+      );
+    } else if (chance < 988) group.partition([group.nodes], random(3));
+    else if (chance < 990) group.settle();
+    else if (quorumMoves && chance < 996) {
+      if (random(4) === 0) group.needed = size + 1 - group.needed > size / 2 ? size + 1 - group.needed : size;
+      group.hearQuorum(node);
+    }
+    group.checkAgreement();
+  }
+  group.needed = Math.floor(size / 2) + 1;
+  group.heal();
+  group.tick(60_000);
+  group.settle();
+  group.checkHealed();
+}
+
+describe('whatever happens', () => {
+  const seeds = Number(process.env['REPLICA_SEEDS'] ?? 60);
+  for (const [size, quorumMoves] of [
+    [3, false],
+    [5, false],
+    [3, true],
+  ] as const) {
+    test(`${size} nodes, ${quorumMoves ? 'expected votes change' : 'fixed votes'}: nothing answered is lost`, () => {
+      for (let seed = 1; seed <= seeds; seed += 1) {
+        try {
+          ordeal(seed, size, 500, quorumMoves);
+        } catch (error) {
+          throw new Error(`seed ${seed} of ${size} nodes`, { cause: error });
+        }
+      }
+    });
+  }
+});
