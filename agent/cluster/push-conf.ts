@@ -25,21 +25,16 @@ export async function pushConf(ports: PushPorts): Promise<void> {
   const local = ports.readLocal();
   // Without a local file this node is in no cluster: joining one is another procedure's business.
   if (text === null || local === null || text === local) return;
-  const [version, before] = [versionOf(text), versionOf(local)];
-  if (version <= before) {
-    const words = version === before ? 'has the same config_version as' : 'is older than';
-    return ports.log(
-      'warning',
-      `corosync.conf in the tree (version ${version}) ${words} the local one (${before}): not installed`,
-    );
-  }
   const dialect = ports.engine() === 'corosync' ? 'corosync3' : 'ringmaster';
   const [fault] = diagnose(text, { dialect }).filter((found) => found.severity === 'error');
   if (fault !== undefined) {
-    return ports.log(
-      'error',
-      `corosync.conf version ${version} is not installed: line ${fault.line}: ${fault.message}`,
-    );
+    return ports.log('error', `corosync.conf of the tree is not installed: line ${fault.line}: ${fault.message}`);
+  }
+  const [version, before] = [versionOf(text), versionOf(local)];
+  if (version <= before) {
+    const words = version === before ? 'has the same config_version as' : 'is older than';
+    const both = `(version ${version}) ${words} the local one (version ${before})`;
+    return ports.log('warning', `corosync.conf of the tree ${both}: it is not installed`);
   }
   ports.writeLocal(text);
   try {
