@@ -1,0 +1,58 @@
+/** The file being edited: what it was when it was opened, what it is now, and what it would be. */
+import { computed, ref, shallowRef } from 'vue';
+import type { ComputedRef, Ref, ShallowRef } from 'vue';
+import {
+  diagnose,
+  raiseConfigVersion,
+  semanticDiff,
+  type Diagnostic,
+  type Difference,
+} from '../../agent/conf/index.ts';
+import type { EngineKind, OpenedConf } from '../../electron/host/api.ts';
+
+export interface Draft {
+  /** Null until a file is open. */
+  readonly opened: ShallowRef<OpenedConf | null>;
+  readonly text: Ref<string>;
+  /** Changes with every file that is opened. */
+  readonly edition: Ref<number>;
+  readonly changed: ComputedRef<boolean>;
+  readonly problems: ComputedRef<readonly Diagnostic[]>;
+  readonly errors: ComputedRef<number>;
+  /** The text with config_version raised above that of the opened file. */
+  readonly raised: ComputedRef<{ readonly text: string; readonly version: number }>;
+  readonly differences: ComputedRef<readonly Difference[]>;
+  open(fresh: OpenedConf): void;
+  discard(): void;
+}
+
+export function useDraft(engine: () => EngineKind): Draft {
+  const opened = shallowRef<OpenedConf | null>(null);
+  const text = ref('');
+  const edition = ref(0);
+  const original = computed(() => opened.value?.file.text ?? '');
+  const version = computed(() => opened.value?.file.configVersion ?? 0);
+  const dialect = computed(() => (engine() === 'corosync' ? 'corosync3' : 'ringmaster'));
+  const problems = computed(() => diagnose(text.value, { dialect: dialect.value }));
+  const raised = computed(() => raiseConfigVersion(text.value, version.value));
+  return {
+    opened,
+    text,
+    edition,
+    changed: computed(() => text.value !== original.value),
+    problems,
+    errors: computed(() => problems.value.filter(({ severity }) => severity === 'error').length),
+    raised,
+    differences: computed(() =>
+      semanticDiff(original.value, text.value).filter(({ sentence }) => !sentence.includes('config_version')),
+    ),
+    open: (fresh) => {
+      opened.value = fresh;
+      text.value = fresh.file.text;
+      edition.value += 1;
+    },
+    discard: () => {
+      text.value = original.value;
+    },
+  };
+}

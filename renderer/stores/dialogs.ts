@@ -1,0 +1,25 @@
+/** Which dialog is open over the screen. One at a time. */
+import { defineStore } from 'pinia';
+import { shallowRef } from 'vue';
+
+export type OpenDialog =
+  | { readonly kind: 'add-host' }
+  | { readonly kind: 'join'; readonly clusterId: string; readonly hostId: string }
+  | { readonly kind: 'create'; readonly hostId: string }
+  | { readonly kind: 'operation'; readonly operationId: string }
+  | { readonly kind: 'remove-host'; readonly hostId: string }
+  | { readonly kind: 'uninstall-agent'; readonly hostId: string };
+
+export const useDialogs = defineStore('dialogs', () => {
+  const current = shallowRef<OpenDialog | null>(null);
+
+  function open(dialog: OpenDialog): void {
+    current.value = dialog;
+  }
+
+  function close(): void {
+    current.value = null;
+  }
+
+  return { current, open, close };
+});
