@@ -10,7 +10,7 @@ export default defineConfig({
   root: here,
   base: './',
   plugins: [vue()],
-  // The names of the people's own browsers: light-dark() and nesting are there since 2024.
+  // Browsers since 2024: they know light-dark() and nested rules, which need no translation then.
   build: {
     outDir: join(here, '../dist/renderer'),
     emptyOutDir: true,

@@ -1,5 +1,6 @@
 /** Everything that can be said against a file. */
 import { parse } from './syntax.ts';
+import { checkCorners } from './rules/corners.ts';
 import { checkLines, checkNames, checkTrailing } from './rules/lines.ts';
 import { checkNodes } from './rules/nodes.ts';
 import { checkQuorum } from './rules/quorum.ts';
@@ -7,7 +8,17 @@ import type { Diagnostic, Dialect, Finding, Report } from './rules/report.ts';
 import { checkTotem } from './rules/totem.ts';
 import { checkRequired, checkValues } from './rules/values.ts';
 
-const RULES = [checkLines, checkNames, checkTrailing, checkValues, checkRequired, checkNodes, checkTotem, checkQuorum];
+const RULES = [
+  checkLines,
+  checkNames,
+  checkTrailing,
+  checkValues,
+  checkRequired,
+  checkNodes,
+  checkTotem,
+  checkQuorum,
+  checkCorners,
+];
 
 /** All findings in order of their place. Never throws. */
 export function diagnose(text: string, options: { readonly dialect?: Dialect } = {}): Diagnostic[] {

@@ -140,9 +140,15 @@ const TOTEM: readonly Row[] = [
   ['netmtu', number(U32), 'restart', '1500', 'Largest packet in bytes.'],
   ['knet_pmtud_interval', number(U32), 'live', '30', 'Seconds between measurements of the path MTU.'],
   ['knet_mtu', number(U32), 'live', '0', 'Largest knet packet in bytes; 0 measures it.'],
-  ['knet_compression_model', text, 'live', 'none', 'Compression of packets.'],
+  [
+    'knet_compression_model',
+    choice('none', 'zlib', 'lz4', 'lz4hc', 'lzo2', 'lzma', 'bzip2', 'zstd'),
+    'live',
+    'none',
+    'Compression of packets.',
+  ],
   ['knet_compression_threshold', number(U32), 'live', '0', 'Packets of fewer bytes are not compressed.'],
-  ['knet_compression_level', text, 'live', '0', 'How hard to compress.'],
+  ['knet_compression_level', number(2_147_483_647, -2_147_483_648), 'live', '0', 'How hard to compress.'],
   [
     'block_unlisted_ips',
     choice('yes', 'no'),
@@ -240,6 +246,11 @@ const QUORUM: readonly Row[] = [
 ];
 
 const LEVELS = choice('alert', 'crit', 'debug', 'emerg', 'err', 'info', 'notice', 'warning');
+/** As libqb knows them (qblog.h). */
+const FACILITIES = choice(
+  ...['auth', 'authpriv', 'cron', 'daemon', 'ftp', 'kern', 'lpr', 'mail', 'news', 'syslog', 'user', 'uucp'],
+  ...['local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'],
+);
 const LOGGING: readonly Row[] = [
   ['to_stderr', yesNo, 'live', 'yes', 'Writes the log to standard error.'],
   ['to_syslog', yesNo, 'live', 'yes', 'Writes the log to syslog.'],
@@ -248,7 +259,7 @@ const LOGGING: readonly Row[] = [
   ['logfile', text, 'live', null, 'The file.'],
   ['logfile_priority', LEVELS, 'live', 'info', 'What goes to the file.'],
   ['syslog_priority', LEVELS, 'live', 'info', 'What goes to syslog.'],
-  ['syslog_facility', text, 'live', 'daemon', 'Facility of syslog.'],
+  ['syslog_facility', FACILITIES, 'live', 'daemon', 'Facility of syslog.'],
   ['debug', choice('on', 'off', 'trace'), 'live', 'off', 'Much more in the log.'],
   ['timestamp', choice('on', 'off', 'hires'), 'live', 'hires', 'Time stamps in the log.'],
   ['fileline', choice('on', 'off'), 'live', 'off', 'Source lines in the log.'],
@@ -321,18 +332,7 @@ export const SECTIONS: Readonly<Record<string, string>> = {
 };
 
 /** Sections whose keys are other programs' business. */
-const OPEN_SECTIONS = [
-  'quorum.device.',
-  'resources.',
-  'nozzle',
-  'pload',
-  'logging.logging_daemon',
-  'service',
-  'amf',
-  'aisexec',
-  'event',
-  'totem.interface.member',
-];
+const OPEN_SECTIONS = ['quorum.device.', 'resources.', 'nozzle', 'pload', 'service', 'amf', 'aisexec', 'event'];
 export const isOpenSection = (path: string): boolean =>
   OPEN_SECTIONS.some((prefix) => path === prefix || path.startsWith(prefix));
 

@@ -1,6 +1,7 @@
 /** Everything a running pmxcfs is: store, replica, mount, control socket. */
 import type { Engine, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
+import type { ReplicaStatus } from '../replica/types.ts';
 import type { NodeId } from '../totem/ids.ts';
 import { LIMITS } from '../tree/types.ts';
 import type { VirtualFile } from '../tree/virtual.ts';
@@ -36,6 +37,7 @@ export class PmxcfsProcess {
   #whyNoMount = 'it is not mounted yet';
   #membersText = '';
   #membersVersion = 0;
+  #accepting: boolean | null = null;
   #breakOff: (reason: string) => void = () => undefined;
   /** Resolves when this process cannot go on, with the reason. */
   readonly fault: Promise<string>;
@@ -77,9 +79,8 @@ export class PmxcfsProcess {
         },
         status: (status) => {
           this.#mount?.setWritable(status.accepting);
-          const { writability, synced } = status;
-          if (writability.kind === 'read-only') log('warning', `the tree is read-only. ${writability.reason}`);
-          else if (synced) log('notice', 'the tree can be written to');
+          const { writability } = status;
+          this.#logWritability(status);
           this.#control.statusChanged(this.status());
           if (writability.kind === 'writable') this.#confChanged();
         },
@@ -140,6 +141,15 @@ export class PmxcfsProcess {
     const where = why === null ? `mounted at ${layout.mountPoint}` : `not mounted: ${why}`;
     log('notice', `pmxcfs runs in ${engine === null ? 'local' : 'cluster'} mode, ${where}`);
     await this.#service.start();
+  }
+
+  /** While the members agree after a change of the ring, a write waits and is not refused: no news. */
+  #logWritability({ accepting, writability }: ReplicaStatus): void {
+    if (accepting === this.#accepting) return;
+    this.#accepting = accepting;
+    if (accepting) this.#options.log('notice', 'the tree can be written to');
+    else if (writability.kind === 'read-only')
+      this.#options.log('warning', `the tree is read-only. ${writability.reason}`);
   }
 
   #setMembers(status: EngineStatus | null): void {

@@ -26,14 +26,23 @@ export interface LineEvents {
 /** How long opening may take before it counts as failed, in milliseconds. */
 const OPEN_WITHIN_MS = 8000;
 
+/** The bridge forgets no listener, so it gets one, which passes on to the line that is open. */
+let bridged = false;
+let receiveBridged: (message: string) => void = () => undefined;
+
 /** Opens a line and reports by `events` what becomes of it. */
 export function openLine(events: LineEvents): void {
   const bridge = window.ringmaster;
   if (bridge !== undefined) {
+    if (!bridged) bridge.on((message) => receiveBridged(message));
+    bridged = true;
     events.opened({
       post: (message) => bridge.post(message),
-      on: (receive) => bridge.on(receive),
-      close: () => undefined,
+      on: (receive) => (receiveBridged = receive),
+      close: () => {
+        receiveBridged = () => undefined;
+        events.lost();
+      },
     });
     return;
   }

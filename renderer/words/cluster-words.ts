@@ -22,8 +22,9 @@ export const votesWords = ({ quorum }: ClusterView): string =>
 
 /** Why the cluster's files cannot be changed now, in words; null when they can, or nobody knows. */
 export function readOnlyWords(cluster: ClusterView): string | null {
-  if (cluster.writability !== 'read-only') return null;
-  const { quorum } = cluster;
+  const { quorum, seenFrom, writability } = cluster;
+  const readOnly = writability === 'read-only' || (writability === 'unknown' && seenFrom !== null && !quorum.quorate);
+  if (!readOnly) return null;
   if (quorum.quorate) {
     return 'This cluster is read-only for now: its configuration tree is being brought in sync. Files in /etc/pve can be read, not changed.';
   }

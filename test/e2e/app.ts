@@ -108,7 +108,8 @@ export async function openPage(address: string, colorScheme: 'dark' | 'light' = 
     page,
     complaints,
     screenshot: async (name) => {
-      await page.screenshot({ path: join(artefacts, `${name}.png`) });
+      // Finished, not in the middle of a fade.
+      await page.screenshot({ path: join(artefacts, `${name}.png`), animations: 'disabled' });
     },
     close: () => browser.close(),
   };

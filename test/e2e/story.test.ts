@@ -75,7 +75,7 @@ describe('the main job', () => {
       .getByText(String(before + 1))
       .waitFor(seconds(10));
     await page.getByTestId('review-tab').click();
-    await page.locator('.monaco-diff-editor .view-lines').first().waitFor(seconds(20));
+    await page.locator('.monaco-diff-editor .line-insert').first().waitFor(seconds(20));
     await view.screenshot('3-configuration-review');
     await page.getByTestId('apply').click();
     await page.getByTestId('apply-dialog').waitFor(seconds(10));

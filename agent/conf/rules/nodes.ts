@@ -49,6 +49,15 @@ const whoIs = ({ section, node }: Listed): string =>
 function checkNode(one: Listed, transport: string, { dialect }: Subject, report: Report): void {
   const { section, node } = one;
   const given = entryOf(section, 'nodeid');
+  if (section.entries.length === 0) {
+    report.warn({
+      rule: 'node-empty',
+      at: nameRange(section),
+      message: 'This node is empty.',
+      why: 'Corosync says nothing, and counts a vote for it that nobody can cast.',
+    });
+    return;
+  }
   if (given === undefined || (node.nodeId === 0 && wholeNumber(given.value) === 0)) {
     const finding = {
       rule: 'nodeid-missing',

@@ -118,15 +118,18 @@ function checkTimers({ document }: Subject, nodes: number, report: Report): void
   }
   const consensus = entry('consensus');
   const given = value('consensus');
-  if (consensus !== null && given > 0) {
-    if (given < (value('join') || 50)) {
-      report.error({
-        rule: 'consensus-below-join',
-        at: valueRange(consensus),
-        message: `consensus (${given} ms) must not be shorter than join (${value('join') || 50} ms).`,
-        why: 'Corosync refuses the file.',
-      });
-    } else if (given < 1.2 * token) {
+  const effective = given || Math.floor(1.2 * token);
+  const join = value('join') || 50;
+  const late = consensus ?? entry('join');
+  if (late !== null && effective < join) {
+    report.error({
+      rule: 'consensus-below-join',
+      at: valueRange(late),
+      message: `consensus (${effective} ms) must not be shorter than join (${join} ms).`,
+      why: 'Corosync refuses the file.',
+    });
+  } else if (consensus !== null && given > 0) {
+    if (given < 1.2 * token) {
       report.warn({
         rule: 'consensus-below-token',
         at: valueRange(consensus),

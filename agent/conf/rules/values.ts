@@ -72,8 +72,9 @@ function checkType(entry: Entry, fact: KeyFact, { dialect }: Subject, report: Re
   const at = valueRange(entry);
   const { type } = fact;
   if (fact.section === 'totem' && fact.name === 'config_version') {
-    if (!/^[+-]?[0-9]+$/.test(entry.value) || wholeNumber(entry.value) === null) {
-      const digits = /^[0-9]+/.exec(entry.value)?.[0];
+    // As far as an unsigned number of 64 bits goes (measured).
+    if (!/^[+-]?[0-9]+$/.test(entry.value) || BigInt(entry.value.replace('+', '')) >= 2n ** 64n) {
+      const digits = /^[0-9]{1,15}(?![0-9])/.exec(entry.value)?.[0];
       report.error({
         rule: 'config-version-number',
         at,

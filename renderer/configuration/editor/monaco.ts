@@ -36,6 +36,7 @@ defineThemes();
 /** What the edit and the review have in common. */
 export const COMMON: monaco.editor.IEditorConstructionOptions = {
   automaticLayout: true,
+  bracketPairColorization: { enabled: false },
   fontFamily:
     'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace',
   fontSize: 13,
