@@ -53,7 +53,11 @@ const config: Linter.Config[] = [
     rules: { 'vue/multi-word-component-names': 'off', 'no-undef': 'off' },
   },
   { files: ['**/*.ts'], rules: { 'no-undef': 'off' } },
-  { files: ['build/arrows.cjs'], languageOptions: { sourceType: 'commonjs' } },
+  {
+    files: ['**/*.cjs'],
+    languageOptions: { sourceType: 'commonjs' },
+    rules: { '@typescript-eslint/no-require-imports': 'off' },
+  },
   prettier as Linter.Config,
 ];
 

@@ -74,7 +74,8 @@ export class Store {
       database?.close();
       if (error instanceof StoreDamaged) throw error;
       const words = error instanceof Error ? error.message : String(error);
-      if (/locked|busy/i.test(words)) throw new Error(`another pmxcfs of this node is running: ${file} is locked`, { cause: error });
+      if (/locked|busy/i.test(words))
+        throw new Error(`another pmxcfs of this node is running: ${file} is locked`, { cause: error });
       throw new StoreDamaged(damaged(file, words));
     }
   }
