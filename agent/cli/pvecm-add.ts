@@ -22,7 +22,7 @@ export interface AddThisNode {
 export async function addThisNode(ports: NodePorts, request: AddThisNode, watcher: Watcher): Promise<void> {
   refuseMembers(ports);
   const ring0Addr = request.ring0Addr ?? (await ownAddress(ports, request.member));
-  const failed = (await preflightJoin(ports, { clusterName: '', memberAddresses: [] })).filter(
+  const failed = (await preflightJoin(ports, { clusterName: '', memberAddresses: [], ring0Addr })).filter(
     (check) => check.state === 'fail' && check.id !== 'route',
   );
   if (failed.length > 0) throw new Error(failed.map((check) => `${check.title}: ${check.detail}`).join('\n'));

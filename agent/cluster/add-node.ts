@@ -10,7 +10,7 @@ import type { Say, Watcher } from './procedure.ts';
 import type { Result } from '../result.ts';
 import { err, ok } from '../result.ts';
 import { checkNodeId, checkNodeName, checkVotes } from './rules.ts';
-import { waitFor, whyNotWritable } from './waiting.ts';
+import { engineStatus, waitFor, whyNotWritable } from './waiting.ts';
 
 const WRITABLE_DEADLINE_MS = 15_000;
 
@@ -125,8 +125,8 @@ export async function undoAddNode(ports: NodePorts, nodeId: number, watcher: Wat
     watcher,
   );
   try {
-    await procedure.step('check', () => {
-      const member = runningStatus(ports).members.find((node) => node.nodeId === nodeId);
+    await procedure.step('check', async () => {
+      const member = (await runningStatus(ports)).members.find((node) => node.nodeId === nodeId);
       if (member?.local === true) throw new Error('a node cannot take itself out of the cluster');
       if (member?.state === 'member') {
         throw new Error(`${member.name ?? `node ${nodeId}`} has joined the ring: it is a member, not a leftover`);
@@ -146,8 +146,8 @@ export async function undoAddNode(ports: NodePorts, nodeId: number, watcher: Wat
   }
 }
 
-function runningStatus(ports: Pick<NodePorts, 'engine'>): EngineStatus {
-  const status = ports.engine.status();
+async function runningStatus(ports: Pick<NodePorts, 'engine' | 'clock'>): Promise<EngineStatus> {
+  const status = await engineStatus(ports);
   if (status === null) throw new Error('this node belongs to no cluster');
   if (status.state.kind === 'down') throw new Error(`the cluster engine does not answer: ${status.state.reason}`);
   return status;
@@ -155,8 +155,8 @@ function runningStatus(ports: Pick<NodePorts, 'engine'>): EngineStatus {
 
 async function regainQuorum(ports: NodePorts, without: number, signal: AbortSignal, say: Say): Promise<void> {
   if ((await whyNotWritable(ports)) === null) return say('the cluster is quorate');
-  const votes = runningStatus(ports)
-    .members.filter((member) => member.nodeId !== without)
+  const votes = (await runningStatus(ports)).members
+    .filter((member) => member.nodeId !== without)
     .reduce((sum, member) => sum + member.votes, 0);
   await ports.engine.setExpectedVotes(votes);
   say(`expected votes set to ${votes}`);

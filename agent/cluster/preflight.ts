@@ -18,7 +18,12 @@ const fail = (detail: string): Verdict => ({ state: 'fail', detail });
 /** Asked of the node that wants to join. */
 export async function preflightJoin(
   ports: NodePorts,
-  request: { readonly clusterName: string; readonly memberAddresses: readonly string[] },
+  request: {
+    readonly clusterName: string;
+    readonly memberAddresses: readonly string[];
+    /** Where its engine will listen; without it, the address that faces the members. */
+    readonly ring0Addr?: string;
+  },
 ): Promise<Check[]> {
   const sources = await Promise.all(request.memberAddresses.map((address) => ports.network.sourceFor(address)));
   return checks([
@@ -32,7 +37,7 @@ export async function preflightJoin(
       'port',
       `UDP port ${TOTEM_PORT} is free`,
       async () => {
-        const source = sources.find((address) => address !== null) ?? '0.0.0.0';
+        const source = request.ring0Addr ?? sources.find((address) => address !== null) ?? '0.0.0.0';
         const taken = await ports.network.udpPortTaken(source, TOTEM_PORT);
         return taken === null ? pass(`on ${source}`) : fail(`${taken}: another cluster engine seems to run here`);
       },

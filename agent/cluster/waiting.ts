@@ -1,4 +1,5 @@
 /** Waiting for a state with a deadline. A poll each tenth of a second costs nothing next to what is waited for. */
+import type { EngineStatus } from '../engine/engine.ts';
 import type { NodePorts } from './ports.ts';
 import { throwIfCancelled } from './procedure.ts';
 
@@ -30,9 +31,25 @@ export async function waitFor<T>(
   }
 }
 
+/** Longer than an engine that runs ever takes to answer. */
+const ANSWER_MS = 3_000;
+
+/**
+ * The engine's status. Where nobody has asked it before (a node that was just made a cluster of one) its
+ * first answer is waited for.
+ */
+export async function engineStatus(ports: Pick<NodePorts, 'engine' | 'clock'>): Promise<EngineStatus | null> {
+  const end = ports.clock.now() + ANSWER_MS;
+  for (;;) {
+    const status = ports.engine.status();
+    if (status === null || status.state.kind !== 'down' || ports.clock.now() >= end) return status;
+    await ports.clock.sleep(POLL_MS);
+  }
+}
+
 /** Why this node cannot be written on just now, or null. */
-export async function whyNotWritable(ports: Pick<NodePorts, 'engine' | 'tree'>): Promise<string | null> {
-  const status = ports.engine.status();
+export async function whyNotWritable(ports: Pick<NodePorts, 'engine' | 'tree' | 'clock'>): Promise<string | null> {
+  const status = await engineStatus(ports);
   if (status === null) return 'this node belongs to no cluster';
   if (status.state.kind === 'down') return `the cluster engine does not answer (${status.state.reason})`;
   if (!status.quorum.quorate) {
