@@ -69,7 +69,10 @@ function removeData(layout: NodeLayout): void {
       if (name.startsWith('ringid_')) rmSync(join(layout.ringState, name), { force: true });
     }
   }
-  for (const folder of [layout.mountPoint, dirname(layout.corosyncConf), layout.ringState]) removeIfEmpty(folder);
+  removeIfEmpty(layout.mountPoint);
+  // Where Corosync is installed these are its package's, and it does not start without its state directory.
+  const corosyncs = existsSync('/usr/sbin/corosync') && layout.root === '';
+  if (!corosyncs) for (const folder of [dirname(layout.corosyncConf), layout.ringState]) removeIfEmpty(folder);
 }
 
 function removeIfEmpty(folder: string): void {

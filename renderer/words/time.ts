@@ -15,9 +15,10 @@ export const dayOf = (timeMs: number): string => day.format(timeMs);
 export const wholeTime = (timeMs: number): string => whole.format(timeMs);
 export const shortDate = (timeMs: number): string => dateAndTime.format(timeMs);
 
-/** `12 s`, `4 min`, `3 h`, `2 days`. */
+/** `less than a second`, `12 s`, `4 min`, `3 h`, `2 days`. */
 export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (ms < 1000) return 'less than a second';
+  const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;

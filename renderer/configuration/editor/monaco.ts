@@ -36,7 +36,6 @@ defineThemes();
 /** What the edit and the review have in common. */
 export const COMMON: monaco.editor.IEditorConstructionOptions = {
   automaticLayout: true,
-  bracketPairColorization: { enabled: false },
   fontFamily:
     'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace',
   fontSize: 13,
@@ -49,6 +48,17 @@ export const COMMON: monaco.editor.IEditorConstructionOptions = {
   overviewRulerBorder: false,
   scrollbar: { verticalScrollbarSize: 10, horizontalScrollbarSize: 10 },
 };
+
+/** A text in the editor. Brackets have one colour: their depth shows by the indentation. */
+export function newModel(text: string): monaco.editor.ITextModel {
+  const model = monaco.editor.createModel(text, LANGUAGE);
+  model.updateOptions({
+    tabSize: 2,
+    insertSpaces: true,
+    bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false },
+  });
+  return model;
+}
 
 export const themeName = (dark: boolean): string => (dark ? 'ringmaster-dark' : 'ringmaster-light');
 
