@@ -21,7 +21,7 @@ export async function ensureKey(file: string, comment: string): Promise<string> 
  * ssh2 1.17 drops leading zero bytes of an Ed25519 key, and OpenSSH refuses such a key ("error in
  * libcrypto", seen): one key in 128. Draws until both halves have their full length (RFC 8709).
  */
-function newKeyPair(comment: string): { readonly public: string; readonly private: string } {
+export function newKeyPair(comment: string): { readonly public: string; readonly private: string } {
   for (;;) {
     const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment });
     const publicBytes = Buffer.from(pair.public.split(' ')[1] ?? '', 'base64');

@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   readdirSync,
   rmSync,
   writeFileSync,
@@ -23,12 +24,13 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import ssh2 from 'ssh2';
 import type { Connection } from 'ssh2';
+import { newKeyPair } from '../../electron/lab/keys.ts';
 import { HostApp } from '../../electron/host/app.ts';
 import type { HostApi, Snapshot } from '../../electron/host/api.ts';
 import type { RendererChannel } from '../../electron/host/renderers.ts';
 import type { Lab, LabStatus } from '../../electron/lab/lab.ts';
 
-const { Server, utils } = ssh2;
+const { Server } = ssh2;
 const here = dirname(fileURLToPath(import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'ringmaster-app-'));
 const world = join(home, 'world.json');
@@ -40,7 +42,7 @@ class TestNode {
   readonly name: string;
   readonly address: string;
   readonly root: string;
-  readonly key = utils.generateKeyPairSync('ed25519');
+  readonly key = newKeyPair('test');
   port = 0;
   #server: InstanceType<typeof Server> | null = null;
   #connections = new Set<Connection>();
@@ -131,8 +133,11 @@ function writeBundle(): void {
   writeFileSync(join(bundle, 'manifest.json'), JSON.stringify(manifest));
 }
 
-const change = (more: object): void =>
-  writeFileSync(world, JSON.stringify({ ...(JSON.parse(readFileSync(world, 'utf8')) as object), ...more }));
+const change = (more: object): void => {
+  // Whole at every moment: agents read it all the time.
+  writeFileSync(`${world}.new`, JSON.stringify({ ...(JSON.parse(readFileSync(world, 'utf8')) as object), ...more }));
+  renameSync(`${world}.new`, world);
+};
 
 /** A page: calls by name, and the newest snapshot it was pushed. */
 class Page implements RendererChannel {
@@ -221,7 +226,7 @@ describe('the host, with nodes that it reaches over SSH', () => {
       joined: true,
     }));
     writeFileSync(world, JSON.stringify({ nodes: members, conf: conf(3) }));
-    writeFileSync(join(home, 'id'), utils.generateKeyPairSync('ed25519').private, { mode: 0o600 });
+    writeFileSync(join(home, 'id'), newKeyPair('test').private, { mode: 0o600 });
     for (const one of nodes) await one.start();
     writeFileSync(
       join(home, 'lab_known_hosts'),
