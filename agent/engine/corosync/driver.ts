@@ -6,7 +6,16 @@ import { readFileSync } from 'node:fs';
 import type { NodeLayout } from '../../node-layout.ts';
 import { nodeId, type NodeId, type RingId } from '../../totem/ids.ts';
 import { EngineDown } from '../engine.ts';
-import type { Engine, EngineStatus, Group, MemberStatus, QuorumFlag, ReloadReport, Unsubscribe } from '../engine.ts';
+import type {
+  Engine,
+  EngineState,
+  EngineStatus,
+  Group,
+  MemberStatus,
+  QuorumFlag,
+  ReloadReport,
+  Unsubscribe,
+} from '../engine.ts';
 import { Listeners } from '../listeners.ts';
 import { listedNodes } from '../settings.ts';
 import { CpgGroup } from './group.ts';
@@ -160,7 +169,8 @@ class CorosyncEngine implements Engine {
   // --- status ---
 
   #refresh(): void {
-    this.#votes = this.#corosync?.votes.info() ?? null;
+    // While a ring is formed Corosync may not answer: then what it said last stands.
+    this.#votes = this.#corosync?.votes.info() ?? this.#votes;
     this.#show(this.#compose());
   }
 
@@ -178,6 +188,13 @@ class CorosyncEngine implements Engine {
     }
   }
 
+  #state(): EngineState {
+    if (this.#quorum === null) return { kind: 'down', reason: this.#reason };
+    return this.#votes === null
+      ? { kind: 'down', reason: 'Corosync has not told its votes yet' }
+      : { kind: 'operational' };
+  }
+
   #compose(): EngineStatus {
     const conf = listedNodes(this.#text());
     const votes = this.#votes;
@@ -192,7 +209,7 @@ class CorosyncEngine implements Engine {
     const flags = FLAGS.flatMap(([flag, word]) => (has(flag) ? [word] : []));
     return {
       engine: 'corosync',
-      state: this.#quorum === null ? { kind: 'down', reason: this.#reason } : { kind: 'operational' },
+      state: this.#state(),
       clusterName: conf.clusterName,
       configVersion: running !== null && Number.isInteger(running) ? running : conf.configVersion,
       transport: conf.transport,

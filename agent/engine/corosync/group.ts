@@ -138,9 +138,9 @@ export class CpgGroup implements Group {
   }
 
   #push(event: GroupEvent): void {
-    if (this.#isSettled() && this.#held.length === 0) return this.#tell(event);
     if (this.#held.length === 0) this.#heldSince = performance.now();
     this.#held.push(event);
+    if (this.#isSettled()) this.#release();
   }
 
   #release(): void {
