@@ -13,6 +13,7 @@ import type { NodeLayout } from '../node-layout.ts';
 import type { Step } from '../rpc/api.ts';
 import { addThisNode } from './pvecm-add.ts';
 import { formatNodes, formatStatus } from './pvecm-output.ts';
+import { addConfCommands } from './pvecm-conf.ts';
 
 /** How long a command waits for the engine's first answer. */
 const ANSWER_MS = 3_000;
@@ -37,8 +38,11 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   try {
-    await commandLine(ports, engine, interrupted.signal).parseAsync(args.map(longOption), { from: 'user' });
-    return 0;
+    let code = 0;
+    const program = commandLine(ports, engine, interrupted.signal);
+    addConfCommands(program, (ended) => (code = ended));
+    await program.parseAsync(args.map(longOption), { from: 'user' });
+    return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
     process.stderr.write(`pvecm: ${sentence(error)}\n`);

@@ -14,5 +14,6 @@ export {
   type TextEdit,
 } from './edits.ts';
 export { model, type ConfAddress, type ConfInterface, type ConfNode, type CorosyncConf } from './model.ts';
+export type { Environment } from './rules/environment.ts';
 export type { Diagnostic, Dialect, Fix } from './rules/report.ts';
 export { parse, print, type ConfDocument } from './syntax.ts';

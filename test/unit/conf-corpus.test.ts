@@ -20,9 +20,12 @@ const cases = readFileSync(join(import.meta.dirname, '../fixtures/corosync-conf.
   .split('\n')
   .map((line) => JSON.parse(line) as Case);
 
+/** Corosync says nothing of these and does something else than is meant: errors of ours on purpose. */
+const STRICTER = new Set(['name-twice', 'address-twice', 'address-missing']);
+
 const errors = (text: string): string[] =>
   diagnose(text)
-    .filter(({ severity }) => severity === 'error')
+    .filter(({ severity, rule }) => severity === 'error' && !STRICTER.has(rule))
     .map(({ rule, line, message }) => `${rule} line ${line}: ${message}`);
 
 /** Who runs it, which files and users there are, what names resolve to: not to be seen in the text. */

@@ -1,6 +1,6 @@
 /** Rules of lines and braces, as Corosync's parser (coroparse.c) has them; each seen with corosync -t. */
 import { allSections, lineRange, nameRange, valueRange, type Line } from '../syntax.ts';
-import { removingLines, replacing, type Report, type Subject } from './report.ts';
+import { replacing, type Report, type Subject } from './report.ts';
 
 /** Bytes of a line without its line feed. */
 const LONGEST_LINE = 510;
@@ -33,7 +33,6 @@ export function checkLines({ document }: Subject, report: Report): void {
     }
     checkLine(line, at, report);
   }
-  checkBraces({ document, dialect: 'corosync3' }, report);
 }
 
 function checkLine(line: Line, at: ReturnType<typeof lineRange>, report: Report): void {
@@ -77,65 +76,6 @@ function checkLine(line: Line, at: ReturnType<typeof lineRange>, report: Report)
           : replacing(`Write "${pair[1]}: ${pair[2]}"`, at, `${pair[1]}: ${pair[2]}`),
     });
   }
-}
-
-function checkBraces({ document }: Subject, report: Report): void {
-  for (const line of document.strayCloses) {
-    report.error({
-      rule: 'stray-closing-brace',
-      at: lineRange(document, line),
-      message: 'This "}" closes nothing.',
-      why: 'Corosync refuses the file.',
-      fix: removingLines('Remove the brace', line, line),
-    });
-  }
-  const open = [...allSections(document.root)].filter((section) => section.closeLine === null);
-  for (const section of open) {
-    const lines = document.lines;
-    const indent = /^[ \t]*/.exec(lines[section.line - 1]?.text ?? '')?.[0] ?? '';
-    const next = beginsAnother(section.path, indent, lines.slice(section.line));
-    const where = next ?? lines.length + 1;
-    const atEnd = next === null;
-    const newline = atEnd && lines.at(-1)?.text !== '' ? '\n' : '';
-    const text = atEnd ? `${newline}${indent}}\n` : `${indent}}\n`;
-    const edit = atEnd && lines.at(-1)?.text === '' ? lines.length : where;
-    report.error({
-      rule: 'missing-closing-brace',
-      at: nameRange(section),
-      message: `The section "${section.name}" is not closed.`,
-      why: 'Corosync refuses the file, and reports its last line, not this one.',
-      fix: {
-        title: 'Add the missing "}"',
-        edits: [
-          {
-            line: edit,
-            column: atEnd && newline !== '' ? Number.MAX_SAFE_INTEGER : 1,
-            endLine: edit,
-            endColumn: atEnd && newline !== '' ? Number.MAX_SAFE_INTEGER : 1,
-            text,
-          },
-        ],
-      },
-    });
-  }
-}
-
-/** The line on which the next section of the same level begins, where a brace is likely to be missing before it. */
-function beginsAnother(path: string, indent: string, rest: readonly Line[]): number | null {
-  const mayHold =
-    path === 'totem'
-      ? ['interface']
-      : path === 'nodelist'
-        ? ['node']
-        : path === 'quorum'
-          ? ['device']
-          : path === 'logging'
-            ? ['logger_subsys', 'logging_daemon']
-            : [];
-  const next = rest.find(
-    (line) => line.kind === 'open' && !mayHold.includes(line.name) && (/^[ \t]*/.exec(line.text)?.[0] ?? '') === indent,
-  );
-  return next?.line ?? null;
 }
 
 /** Keys and sections as Corosync stores them: at `section.key`, in few characters. */

@@ -13,7 +13,10 @@ export function checkNodes(subject: Subject, report: Report): void {
   const lists = sectionsAt(document, 'nodelist');
   const listed = sectionsAt(document, 'nodelist.node').map((section): Listed => ({ section, node: nodeOf(section) }));
   if (dialect === 'corosync2' && lists.length === 0) return;
-  if (lists.length === 0 || !listed.some(({ node }) => node.addresses.length > 0)) {
+  // An interface section stands in for the addresses as far as Corosync's checks go (seen); address-missing tells.
+  const interfaces = sectionsAt(document, 'totem.interface').some(({ entries }) => entries.length > 0);
+  const addressed = listed.some(({ node }) => node.addresses.length > 0) || (interfaces && listed.length > 0);
+  if (lists.length === 0 || !addressed) {
     report.error({
       rule: 'nodelist-missing',
       at: lists[0] === undefined ? lineRange(document, 1) : nameRange(lists[0]),
@@ -32,7 +35,17 @@ export function checkNodes(subject: Subject, report: Report): void {
     });
   }
   const transport = model(document).totem.transport ?? 'knet';
+  const [first] = listed;
+  if (first !== undefined && first.node.name === null && !first.node.addresses.some(({ link }) => link === 0)) {
+    report.error({
+      rule: 'first-node-empty',
+      at: nameRange(first.section),
+      message: 'The first node has neither a name nor a ring0_addr.',
+      why: 'Corosync then does not look at the nodelist at all, and does not start.',
+    });
+  }
   for (const one of listed) checkNode(one, transport, subject, report);
+  checkFamilies(listed, transport, subject, report);
   checkUnique(listed, dialect, report);
   checkLinks(listed, transport, report);
 }
@@ -86,8 +99,8 @@ function checkNode(one: Listed, transport: string, { dialect }: Subject, report:
       message: `${capital(whoIs(one))} has no ring0_addr.`,
       why: 'Its votes are counted, and it can never become a member. Corosync says nothing.',
     };
-    if (dialect === 'ringmaster') report.error(finding);
-    else report.warn(finding);
+    if (dialect === 'corosync2') report.warn(finding);
+    else report.error(finding);
   }
   if (node.name === null && dialect !== 'corosync2') {
     report.warn({
@@ -170,7 +183,7 @@ function checkUnique(listed: readonly Listed[], dialect: Subject['dialect'], rep
         why: 'Corosync refuses the file at a start.',
       });
     } else if (node.nodeId !== null) ids.set(node.nodeId, one);
-    const severity = dialect === 'ringmaster' ? report.error.bind(report) : report.warn.bind(report);
+    const severity = dialect === 'corosync2' ? report.warn.bind(report) : report.error.bind(report);
     const sameName = node.name === null ? undefined : names.get(node.name);
     if (sameName !== undefined) {
       severity({
@@ -239,6 +252,30 @@ function checkLinks(listed: readonly Listed[], transport: string, report: Report
       message: `Link ${link} has IPv4 and IPv6 addresses.`,
       why: 'One link is of one family: Corosync refuses the file.',
     });
+  }
+}
+
+/** Which addresses the file's ip_version allows. The default is both; with transport udp it is IPv4. */
+function checkFamilies(listed: readonly Listed[], transport: string, { document }: Subject, report: Report): void {
+  const given = model(document).totem.ipVersion;
+  const only = given === 'ipv4' || (given === null && transport === 'udp') ? 4 : given === 'ipv6' ? 6 : null;
+  if (only === null) return;
+  for (const { section } of listed) {
+    for (const entry of section.entries) {
+      if (linkOfKey(entry.name) === null) continue;
+      const family: 4 | 6 = entry.value.includes(':')
+        ? 6
+        : IPV4_LIKE.test(entry.value) && entry.value !== ''
+          ? 4
+          : only;
+      if (family === only) continue;
+      report.error({
+        rule: 'family-not-allowed',
+        at: valueRange(entry),
+        message: `${entry.value} is an IPv${family} address; ${given === null ? 'transport udp means' : `ip_version says`} ipv${only}.`,
+        why: 'Corosync cannot use it and refuses the file.',
+      });
+    }
   }
 }
 

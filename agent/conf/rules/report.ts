@@ -1,6 +1,7 @@
 /** What a rule says about a file. */
 import type { TextEdit } from '../edits.ts';
 import type { ConfDocument, Range } from '../syntax.ts';
+import type { Environment } from './environment.ts';
 
 /** Which program is to read the file: Corosync 3, Corosync 2 and older, or the bundled engine. */
 export type Dialect = 'corosync3' | 'corosync2' | 'ringmaster';
@@ -21,6 +22,8 @@ export interface Diagnostic extends Range {
   /** What comes of it. */
   readonly why: string;
   readonly fix: Fix | null;
+  /** An error that a running Corosync does not look at: a reload takes the file, the next start fails. */
+  readonly timeBomb: boolean;
 }
 
 export interface Finding {
@@ -29,6 +32,7 @@ export interface Finding {
   readonly message: string;
   readonly why: string;
   readonly fix?: Fix | null;
+  readonly timeBomb?: boolean;
 }
 
 export interface Report {
@@ -40,6 +44,8 @@ export interface Report {
 export interface Subject {
   readonly document: ConfDocument;
   readonly dialect: Dialect;
+  /** The machine that is to read the file; null when none is meant. */
+  readonly environment: Environment | null;
 }
 
 /** A fix that puts other text in place of a range. */

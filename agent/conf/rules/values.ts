@@ -152,7 +152,16 @@ function checkChoice(
     report.warn({ rule: 'choice-ignored', at, message, why: 'Corosync takes it for its default without a word.', fix });
   } else {
     const start = fact.name === 'provider' ? 'Corosync does not start with it.' : 'Corosync refuses the file.';
-    report.error({ rule: 'choice', at, message, why: start, fix });
+    // Their values are looked at when Corosync starts only (seen).
+    const timeBomb = fact.name === 'link_mode' || fact.name === 'provider' || fact.section.startsWith('logging');
+    report.error({
+      rule: fact.name === 'provider' ? 'quorum-provider' : 'choice',
+      at,
+      message,
+      why: start,
+      fix,
+      timeBomb,
+    });
   }
 }
 
