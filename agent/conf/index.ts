@@ -13,6 +13,8 @@ export {
   type NewNode,
   type TextEdit,
 } from './edits.ts';
+export { format } from './format.ts';
+export { mergeConf, type Conflict } from './merge.ts';
 export { model, type ConfAddress, type ConfInterface, type ConfNode, type CorosyncConf } from './model.ts';
 export type { Environment } from './rules/environment.ts';
 export type { Diagnostic, Dialect, Fix } from './rules/report.ts';

@@ -3,6 +3,7 @@ import { computed, ref, shallowRef } from 'vue';
 import type { ComputedRef, Ref, ShallowRef } from 'vue';
 import {
   diagnose,
+  mergeConf,
   raiseConfigVersion,
   semanticDiff,
   type Diagnostic,
@@ -24,6 +25,8 @@ export interface Draft {
   readonly differences: ComputedRef<readonly Difference[]>;
   open(fresh: OpenedConf): void;
   discard(): void;
+  /** Takes the file as somebody else has left it, with this edit merged in. Gives the number of conflicts. */
+  merge(theirs: OpenedConf): number;
 }
 
 export function useDraft(engine: () => EngineKind): Draft {
@@ -53,6 +56,13 @@ export function useDraft(engine: () => EngineKind): Draft {
     },
     discard: () => {
       text.value = original.value;
+    },
+    merge: (theirs) => {
+      const merged = mergeConf(original.value, text.value, theirs.file.text);
+      if (!merged.ok) return merged.error.length;
+      opened.value = theirs;
+      text.value = merged.value;
+      return 0;
     },
   };
 }

@@ -98,6 +98,32 @@ describe('the main job', () => {
   });
 
   test(
+    'what another administrator changes meanwhile is merged into an edit, not lost and not overwritten',
+    { skip: runsAsRoot ? false : 'the mount needs root' },
+    async () => {
+      const before = versionIn(onNode('pve2', 'cat', '/etc/pve/corosync.conf'));
+      await placeCursorAfter(page, 'to_syslog:');
+      await page.keyboard.press('End');
+      await page.keyboard.press('Control+Shift+ArrowLeft');
+      await page.keyboard.type('no');
+      const script = `cd /etc/pve && sed "s/config_version: .*/config_version: ${before + 1}/; s/cluster_name: lab/&\\n  token: 1300/" corosync.conf > c.new && mv c.new corosync.conf`;
+      onNode('pve2', 'sh', '-c', script);
+      await page.getByTestId('conf-overtaken').waitFor(seconds(20));
+      assert.ok(await page.getByTestId('apply').isDisabled());
+      await view.screenshot('4b-configuration-overtaken');
+      await page.getByTestId('conf-merge').click();
+      await page.getByTestId('conf-overtaken').waitFor({ state: 'detached', ...seconds(10) });
+      await page.getByTestId('apply').click();
+      await page.getByTestId('operation-done').waitFor(seconds(60));
+      await page.keyboard.press('Escape');
+      const text = onNode('pve3', 'cat', '/etc/corosync/corosync.conf');
+      assert.match(text, /token: 1300/);
+      assert.match(text, /to_syslog: no/);
+      assert.equal(versionIn(text), before + 2);
+    },
+  );
+
+  test(
     'a file written on one node is seen in the app through another',
     { skip: runsAsRoot ? false : 'the mount needs root' },
     async () => {

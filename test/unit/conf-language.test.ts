@@ -7,7 +7,9 @@ import {
   applyEdits,
   completions,
   diagnose,
+  format,
   hover,
+  mergeConf,
   model,
   newConf,
   parse,
@@ -223,5 +225,53 @@ describe('help while typing', () => {
     const at = CONF.split('\n').findIndex((one) => one.includes('transport')) + 1;
     assert.match(hover(CONF, at, 4)?.body ?? '', /knet, udpu, udp[\s\S]*restarts/);
     assert.equal(hover(CONF, 5, 1), null);
+  });
+});
+
+describe('layout', () => {
+  test('lays out anew without losing a word, and a second time changes nothing', () => {
+    assert.equal(
+      format('# head\n\n\ntotem{\n\n\tversion:2\n interface {\nlinknumber:0\n}\n\n}\nquorum {\n}\n\n\n'),
+      '# head\n\ntotem {\n  version: 2\n  interface {\n    linknumber: 0\n  }\n}\n\nquorum {\n}\n',
+    );
+    fc.assert(
+      fc.property(text, (any) => {
+        const once = format(any);
+        assert.equal(format(once), once);
+        assert.deepEqual(model(parse(once)), model(parse(any)));
+        const words = (of: string): string => of.replaceAll(/[\s:]/g, '');
+        assert.equal(words(once), words(any));
+      }),
+    );
+    assert.equal(format(CONF), CONF);
+  });
+});
+
+describe('merging', () => {
+  const token = CONF.replace('  version: 2', '  version: 2\n  token: 1500');
+  const votes = CONF.replace('quorum_votes: 1', 'quorum_votes: 3');
+
+  test('two changes of different lines make both, at a version above both', () => {
+    const merged = mergeConf(CONF, setConfigVersion(token, 2), setConfigVersion(votes, 2));
+    assert.ok(merged.ok);
+    const { totem, nodelist } = model(parse(merged.value));
+    assert.deepEqual([totem.token, nodelist[0]?.votes, totem.configVersion], [1500, 3, 3]);
+  });
+
+  test('two changes of the same line are a conflict, and the same change twice is none', () => {
+    const other = CONF.replace('quorum_votes: 1', 'quorum_votes: 4');
+    const conflict = mergeConf(CONF, votes, other);
+    assert.ok(!conflict.ok && conflict.error[0]?.ours[0]?.trim() === 'quorum_votes: 3');
+    assert.ok(mergeConf(CONF, votes, votes).ok);
+  });
+
+  test('with one side unchanged the other side wins whole', () => {
+    fc.assert(
+      fc.property(text, text, (base, other) => {
+        const plain = (any: string): string => any.replaceAll('config_version', 'config-version');
+        assert.deepEqual(mergeConf(plain(base), plain(base), plain(other)), { ok: true, value: plain(other) });
+        assert.deepEqual(mergeConf(plain(base), plain(other), plain(base)), { ok: true, value: plain(other) });
+      }),
+    );
   });
 });

@@ -1,6 +1,6 @@
 /** corosync.conf for Monaco: colours, completion, hover and quick fixes, all from agent/conf. */
 import type * as Monaco from 'monaco-editor/editor/editor.api.js';
-import { completions, hover, type Diagnostic } from '../../../agent/conf/index.ts';
+import { completions, format, hover, type Diagnostic } from '../../../agent/conf/index.ts';
 import { rangeOf } from './markers.ts';
 
 /** Findings of each open text, so that a quick fix need not look again. */
@@ -51,6 +51,9 @@ export function registerLanguage(monaco: typeof Monaco, id: string): void {
         })),
       };
     },
+  });
+  monaco.languages.registerDocumentFormattingEditProvider(id, {
+    provideDocumentFormattingEdits: (model) => [{ range: model.getFullModelRange(), text: format(model.getValue()) }],
   });
   monaco.languages.registerHoverProvider(id, {
     provideHover: (model, { lineNumber, column }) => {
