@@ -50,15 +50,16 @@ export const COMMON: monaco.editor.IEditorConstructionOptions = {
   scrollbar: { verticalScrollbarSize: 10, horizontalScrollbarSize: 10 },
 };
 
-/** A text in the editor. Brackets have one colour: their depth shows by the indentation. */
+/** A text in the editor. */
 export function newModel(text: string): monaco.editor.ITextModel {
   const model = monaco.editor.createModel(text, LANGUAGE);
-  model.updateOptions({
-    tabSize: 2,
-    insertSpaces: true,
-    bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false },
-  });
+  model.updateOptions({ tabSize: 2, insertSpaces: true });
   return model;
+}
+
+/** One colour for the brackets of every depth: the indentation shows it already. */
+function brackets(colour: string): Record<string, string> {
+  return Object.fromEntries([1, 2, 3, 4, 5, 6].map((level) => [`editorBracketHighlight.foreground${level}`, colour]));
 }
 
 export const themeName = (dark: boolean): string => (dark ? 'ringmaster-dark' : 'ringmaster-light');
@@ -82,6 +83,7 @@ function defineThemes(): void {
   monaco.editor.defineTheme('ringmaster-dark', {
     ...theme('vs-dark', { key: 'a6aebb', section: '8ea6ff', value: 'e7eaef', number: '62d3a4', comment: '8a93a1' }),
     colors: {
+      ...brackets('#8a93a1'),
       'editor.background': '#0f1115',
       'editor.foreground': '#e7eaef',
       'editor.lineHighlightBackground': '#15181e',
@@ -102,6 +104,7 @@ function defineThemes(): void {
   monaco.editor.defineTheme('ringmaster-light', {
     ...theme('vs', { key: '4d5765', section: '3451d1', value: '161a21', number: '0b6e47', comment: '626c7a' }),
     colors: {
+      ...brackets('#626c7a'),
       'editor.background': '#ffffff',
       'editor.foreground': '#161a21',
       'editor.lineHighlightBackground': '#f6f7f9',
