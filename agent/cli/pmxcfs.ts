@@ -1,10 +1,9 @@
 /** `pmxcfs [-l] [-f] [-d]`: keeps this node's replica of the tree and mounts it. Local without corosync.conf. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { Command } from 'commander';
-import { pushConf, type PushPorts } from '../cluster/push-conf.ts';
-import { nodeFiles } from '../cluster/node-ports.ts';
+import { openGuard, type OpenGuard } from '../cluster/apply/open-guard.ts';
+import { localAddresses } from '../cluster/node-ports.ts';
 import { engineChoice } from '../engine/choice.ts';
 import type { Engine } from '../engine/engine.ts';
 import { openEngine } from '../engine/open.ts';
@@ -45,35 +44,25 @@ async function inForeground(options: Options, layout: NodeLayout): Promise<numbe
   const log = eventLog(layout, 'pmxcfs');
   const clustered = options.local !== true && existsSync(layout.corosyncConf);
   let engine: Engine | null = null;
+  let guard: OpenGuard | null = null;
   try {
     const self = clustered ? selfOf(layout) : nodeId(1);
     engine = clustered ? openEngine(engineChoice(layout), layout) : null;
-    const running = engine;
-    const files = nodeFiles(layout);
-    // One after the other: two versions in one breath must not overtake each other.
-    let pushing = Promise.resolve();
+    // Before the tree is opened: a node that cannot open it must still go back by its own clock.
+    guard = engine === null ? null : openGuard(layout, { nodeId: self, name: layout.hostname }, engine, log);
+    const guarding = guard;
     const pmxcfs = await PmxcfsProcess.start({
       layout,
       self,
       engine,
       log,
-      confChanged: (tree) => {
-        if (running === null) return;
-        const ports: PushPorts = {
-          readTree: tree,
-          readLocal: files.readConf,
-          writeLocal: files.writeConf,
-          engine: () => engineChoice(layout),
-          reload: () => running.reload(),
-          log,
-        };
-        pushing = pushing.then(() => pushConf(ports)).catch((error: unknown) => log('error', String(error)));
-      },
+      confChanged: (read) => guarding?.confChanged(read()),
     });
     const signal = new Promise<void>((resolve) => {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve());
     });
     const fault = await Promise.race([signal.then(() => null), pmxcfs.fault]);
+    await guard?.close();
     await pmxcfs.close();
     await engine?.close();
     if (fault !== null) {
@@ -83,6 +72,7 @@ async function inForeground(options: Options, layout: NodeLayout): Promise<numbe
     return 0;
   } catch (error) {
     log('error', error instanceof Error ? error.message : String(error));
+    await guard?.close();
     await engine?.close();
     return 1;
   }
@@ -90,8 +80,7 @@ async function inForeground(options: Options, layout: NodeLayout): Promise<numbe
 
 function selfOf(layout: NodeLayout): NodeId {
   const { nodes } = listedNodes(readFileSync(layout.corosyncConf, 'utf8'));
-  const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-  const self = localNode(nodes, layout.hostname, new Set(addresses.map(({ address }) => address)));
+  const self = localNode(nodes, layout.hostname, new Set(localAddresses()));
   if (self === null) {
     throw new Error(`no node of ${layout.corosyncConf} is this one: neither a name nor an address fits`);
   }

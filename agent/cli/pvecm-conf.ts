@@ -1,4 +1,4 @@
-/** `pvecm conf ...`: the language of corosync.conf on the command line. Needs neither a cluster nor root. */
+/** `pvecm conf ...`: the language of corosync.conf on the command line. `check` needs neither a cluster nor root. */
 import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
@@ -22,8 +22,8 @@ interface CheckOptions {
 }
 
 /** Adds `conf` and what is below it. `end` gets the exit code. */
-export function addConfCommands(program: Command, end: (code: number) => void): void {
-  const conf = program.command('conf').description('check files of the kind of corosync.conf');
+export function addConfCommands(program: Command, end: (code: number) => void): Command {
+  const conf = program.command('conf').description('corosync.conf: check it, apply it safely, take it back');
   conf
     .command('check <file...>')
     .description('say what is wrong in a file and why; exit 0 good, 1 errors, 2 not readable')
@@ -35,6 +35,7 @@ export function addConfCommands(program: Command, end: (code: number) => void): 
     .addOption(new Option('--env <file>', 'JSON of the machine: hostname, ips, hosts, authkey'))
     .addOption(new Option('--json', 'print one JSON document a file'))
     .action((files: string[], options: CheckOptions) => end(check(files, options)));
+  return conf;
 }
 
 function check(files: readonly string[], options: CheckOptions): number {

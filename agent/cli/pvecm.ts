@@ -14,6 +14,7 @@ import type { Step } from '../rpc/api.ts';
 import { addThisNode } from './pvecm-add.ts';
 import { formatNodes, formatStatus } from './pvecm-output.ts';
 import { addConfCommands } from './pvecm-conf.ts';
+import { addApplyCommands } from './pvecm-conf-apply.ts';
 
 /** How long a command waits for the engine's first answer. */
 const ANSWER_MS = 3_000;
@@ -40,7 +41,13 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
   try {
     let code = 0;
     const program = commandLine(ports, engine, interrupted.signal);
-    addConfCommands(program, (ended) => (code = ended));
+    const end = (ended: number): void => void (code = ended);
+    addApplyCommands(addConfCommands(program, end), {
+      ports,
+      status: () => clusterStatus(engine),
+      watcher: (quiet) => watcher(interrupted.signal, quiet),
+      end,
+    });
     await program.parseAsync(args.map(longOption), { from: 'user' });
     return code;
   } catch (error) {

@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { join } from 'node:path';
 import { createBirpc } from 'birpc';
+import { putBackOverdue } from '../cluster/apply/guard-disk.ts';
 import { agentVersion, ownCommand } from '../cluster/installation.ts';
 import { connectSocket } from '../cluster/socket-client.ts';
 import type { ServiceName, SupervisorControl } from '../cluster/supervisor-control.ts';
@@ -136,6 +137,8 @@ async function supervise(layout: NodeLayout): Promise<number> {
   process.on('SIGHUP', () => undefined);
 
   log('info', `the supervisor runs, version ${agentVersion()}`);
+  const overdue = putBackOverdue(layout, Date.now());
+  if (overdue !== null) log('warning', overdue);
   keepers.engine.start();
   keepers.pmxcfs.start();
   await ended;

@@ -3,6 +3,8 @@ import { addNode, diagnose, raiseConfigVersion, removeNode } from '../conf/index
 import type { CorosyncConf } from '../conf/index.ts';
 import type { EngineStatus } from '../engine/engine.ts';
 import type { AddNodeRequest, JoinTicket } from '../rpc/api.ts';
+import { isOpen } from './apply/trial.ts';
+import { inTheWay, lastTrial } from './apply/trial-store.ts';
 import { modelOf, readTreeConf, replaceTreeConf, waitForRunningVersion } from './conf-write.ts';
 import type { NodePorts } from './ports.ts';
 import { Procedure, sentence } from './procedure.ts';
@@ -186,6 +188,8 @@ export async function writableConf(ports: NodePorts): Promise<string> {
   if (reason !== null) throw new Error(`the cluster cannot be changed now: ${reason}`);
   const text = await readTreeConf(ports);
   if (text === null) throw new Error('there is no corosync.conf in the configuration tree');
+  const trial = await lastTrial(ports);
+  if (isOpen(trial)) throw new Error(inTheWay(trial));
   return text;
 }
 

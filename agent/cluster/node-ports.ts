@@ -8,6 +8,7 @@ import { networkInterfaces } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { eventLog } from '../event-log.ts';
 import type { NodeLayout } from '../node-layout.ts';
+import { journalOf } from './apply/journal-file.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { Clock, NetworkPort, NodeFiles, NodePorts } from './ports.ts';
 import { openServices } from './services.ts';
@@ -30,19 +31,24 @@ export function nodePorts(layout: NodeLayout, engine: EngineLink, tree: TreeLink
       tree: layout.treeState,
       mount: layout.mountPoint,
     },
-    clock,
+    clock: nodeClock,
     files: nodeFiles(layout),
     services: openServices(layout, () => engine.choice()),
     engine,
     tree,
-    network: network(layout.root !== ''),
+    network: localNetwork(layout.root !== ''),
+    pid: process.pid,
+    onTrial: () => {
+      const journal = journalOf(layout);
+      return journal === null || journal.givenUp ? null : journal;
+    },
     newAuthkey: () => randomBytes(KEY_BYTES).toString('base64'),
     digest: (text) => createHash('sha256').update(text, 'utf8').digest('hex'),
     log: eventLog(layout, 'cluster'),
   };
 }
 
-const clock: Clock = {
+export const nodeClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
@@ -63,6 +69,10 @@ export function nodeFiles(layout: NodeLayout): NodeFiles {
   return {
     readConf: () => readOrNull(layout.corosyncConf)?.toString('utf8') ?? null,
     writeConf: (text) => writeWhole(layout.corosyncConf, Buffer.from(text, 'utf8'), 0o644),
+    backUpConf: () => {
+      const present = readOrNull(layout.corosyncConf);
+      if (present !== null) writeWhole(`${layout.corosyncConf}.bak`, present, 0o644);
+    },
     removeConf: () => rmSync(layout.corosyncConf, { force: true }),
     readAuthkey: () => readOrNull(layout.authkey)?.toString('base64') ?? null,
     writeAuthkey: (base64) => writeWhole(layout.authkey, Buffer.from(base64, 'base64'), 0o400),
@@ -104,7 +114,11 @@ function writeWhole(file: string, data: Buffer, mode: number): void {
   renameSync(partial, file);
 }
 
-function network(rootless: boolean): NetworkPort {
+/** Addresses of this machine's interfaces. */
+export const localAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+
+export function localNetwork(rootless: boolean): NetworkPort {
   return {
     resolve: async (name) => {
       if (isIP(name) !== 0) return [name];
@@ -116,9 +130,7 @@ function network(rootless: boolean): NetworkPort {
     },
     sourceFor,
     // All of 127/8 is this node's, though the interface names 127.0.0.1 only.
-    isLocal: (address) =>
-      (rootless && address.startsWith('127.')) ||
-      Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === address)),
+    isLocal: (address) => (rootless && address.startsWith('127.')) || localAddresses().includes(address),
     udpPortTaken: (address, port) =>
       new Promise((resolve) => {
         const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');

@@ -18,6 +18,8 @@ export interface NodeFiles {
   /** /etc/corosync/corosync.conf, or null. */
   readConf(): string | null;
   writeConf(text: string): void;
+  /** Keeps a copy as corosync.conf.bak beside it, if there is a file. */
+  backUpConf(): void;
   removeConf(): void;
   /** /etc/corosync/authkey in base64, or null. */
   readAuthkey(): string | null;
@@ -88,6 +90,10 @@ export interface NodePorts {
   readonly engine: EnginePort;
   readonly tree: TreePort;
   readonly network: NetworkPort;
+  /** Of this process. */
+  readonly pid: number;
+  /** The apply whose file is on trial on this node, and when it goes back, in milliseconds since 1970; or null. */
+  onTrial(): { readonly id: string; readonly deadlineWallMs: number } | null;
   /** A fresh authkey in base64. */
   newAuthkey(): string;
   /** SHA-256 in hexadecimal of the text's UTF-8 bytes. */

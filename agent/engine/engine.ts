@@ -110,6 +110,11 @@ export interface Engine {
   setExpectedVotes(votes: number): Promise<void>;
   /** Reads /etc/corosync/corosync.conf anew. Rejects with the reason when the file is refused. */
   reload(): Promise<ReloadReport>;
+  /**
+   * Compares what the engine runs with what this text asks for: a reload that says "done" proves little
+   * (measured on Corosync). Sentences for what differs; empty when all of it is in effect.
+   */
+  readBack(text: string): Promise<readonly string[]>;
   /** Called with the new status after every change of quorum, links or membership. */
   onStatus(handler: (status: EngineStatus) => void): Unsubscribe;
   close(): Promise<void>;

@@ -49,6 +49,8 @@ export interface NodeReport {
   readonly fileSystem: FileSystemStatus | null;
   /** config_version of /etc/corosync/corosync.conf; null where there is none or it is unreadable. */
   readonly localConfigVersion: number | null;
+  /** An apply of corosync.conf that is not over; null when there is none. */
+  readonly apply: OpenApply | null;
 }
 
 export interface ConfFile {
@@ -118,18 +120,95 @@ export interface JoinTicket {
   readonly authkey: string | null;
 }
 
-export interface ApplyRequest {
-  readonly text: string;
-  /** Digest of the tree's file when it was opened: the apply refuses when it has changed since. */
-  readonly baseDigest: string;
-  /** Who asks, for the record: `root@laptop`. */
-  readonly author: string;
+/** What a changed corosync.conf takes: nothing restarts, nodes one after the other, or all at once. */
+export type ApplyMethod = 'reload' | 'rolling-restart' | 'whole-restart';
+
+export interface PlannedNode {
+  readonly nodeId: number;
+  readonly name: string;
+  readonly state: 'member' | 'absent';
+  /** What the apply does to it: the rest of a sentence that begins with its name. */
+  readonly effect: string;
+  readonly diskVersion: number | null;
+  readonly runningVersion: number | null;
+  /** Its own file differs from the cluster's: the rest of a sentence. Null when it does not. */
+  readonly drift: string | null;
 }
 
-export interface ApplyOutcome {
-  readonly configVersion: number;
-  readonly live: readonly string[];
-  readonly needsRestart: readonly string[];
+export interface PlanRequest {
+  readonly text: string;
+  /** Digest of the tree's file that the text was made from; null when it is not known. */
+  readonly baseDigest: string | null;
+  /** When the text was last edited, milliseconds since 1970; null when that is not known. */
+  readonly editedMs: number | null;
+}
+
+/** What an apply would do, said before anything is done. */
+export interface ApplyPlan {
+  readonly fromVersion: number;
+  readonly version: number;
+  /** Digest of the tree's file it was planned against: the apply refuses when that has changed since. */
+  readonly baseDigest: string;
+  /** The file as it would be written: merged, and with its config_version raised. */
+  readonly text: string;
+  readonly method: ApplyMethod;
+  readonly changes: readonly {
+    readonly sentence: string;
+    readonly effect: 'none' | 'live' | 'rolling-restart' | 'whole-restart';
+    /** A reload takes it without a word and changes nothing until the engine restarts. */
+    readonly silent: boolean;
+  }[];
+  readonly nodes: readonly PlannedNode[];
+  readonly warnings: readonly string[];
+  /** Somebody else has changed the file since: both changes are in the text. */
+  readonly merged: boolean;
+}
+
+export interface ApplyRequest {
+  /** As it stands in the plan. */
+  readonly text: string;
+  readonly baseDigest: string;
+  /** What the person has agreed to. The apply refuses when it would take more by now. */
+  readonly method: ApplyMethod;
+  /** Who asks, for the record: `root@laptop`. */
+  readonly author: string;
+  /** Milliseconds in which it must be confirmed once it runs everywhere. */
+  readonly confirmWithinMs: number;
+}
+
+/** An apply that is not over yet, as this node sees it. */
+export interface OpenApply {
+  readonly id: string;
+  readonly author: string;
+  readonly leader: string;
+  /** By the leader's clock, milliseconds since 1970. */
+  readonly startedMs: number;
+  readonly fromVersion: number;
+  readonly version: number;
+  readonly method: ApplyMethod;
+  readonly phase: 'prepare' | 'install' | 'effect' | 'confirm' | 'revert';
+  readonly changes: readonly string[];
+  /** Milliseconds until this node goes back by its own clock; null where the file is not on trial here. */
+  readonly remainingMs: number | null;
+}
+
+/** An apply that is over. */
+export interface EndedApply {
+  readonly id: string;
+  readonly author: string;
+  readonly leader: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly fromVersion: number;
+  readonly version: number;
+  readonly method: ApplyMethod;
+  readonly changes: readonly string[];
+  readonly outcome: 'confirmed' | 'reverted' | 'refused';
+  readonly reason: string;
+  /** Who ended it: a person, or the node whose clock did. */
+  readonly by: string;
+  readonly before: string;
+  readonly after: string;
 }
 
 /** Calls fail with an Error whose message is ready for a person: what is wrong and what to do next. */
@@ -140,8 +219,25 @@ export interface AgentApi {
   events(limit: number): Promise<EventEntry[]>;
 
   readConf(): Promise<ConfFiles>;
-  /** Writes .new, keeps .bak, renames, and waits until this node runs the new version. */
-  applyConf(operation: string, request: ApplyRequest): Promise<ApplyOutcome>;
+  /** What applying this text would do. Changes nothing; rejects with why it cannot be done. */
+  planConf(request: PlanRequest): Promise<ApplyPlan>;
+  /** Resolves when every node runs it; it goes back on every node unless it is confirmed in time. */
+  applyConf(operation: string, request: ApplyRequest): Promise<void>;
+  /** The apply that waits for it stays. Resolves to a sentence. */
+  confirmConf(author: string): Promise<string>;
+  /** The open apply is taken back. Resolves to a sentence when every node is back. */
+  revertConf(author: string): Promise<string>;
+  /** votequorum's `expected` on this node. */
+  expectVotes(votes: number): Promise<void>;
+  /** Without quorum: replaces this node's own file and restarts its engine. Gives the digest of what is on disk. */
+  installLocalConf(
+    operation: string,
+    request: { readonly text: string; readonly author: string },
+  ): Promise<{ readonly digest: string }>;
+  /** Waits for quorum, and puts this node's file into the tree where the tree's is another. */
+  publishLocalConf(operation: string): Promise<void>;
+  /** Ended applies, the newest first. */
+  confHistory(): Promise<EndedApply[]>;
 
   list(path: string): Promise<TreeEntry[]>;
   /** Contents in base64. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { openApply } from '../cluster/apply/apply-view.ts';
 import { modelOf, versionOf } from '../cluster/conf-write.ts';
 import { agentVersion } from '../cluster/installation.ts';
 import type { NodePorts } from '../cluster/ports.ts';
@@ -48,6 +49,7 @@ export async function composeReport(ports: NodePorts, fileSystem: FileSystemStat
     engine: ports.engine.status(),
     fileSystem,
     localConfigVersion: versionOf(readConfOrNull(ports)),
+    apply: fileSystem?.mode === 'cluster' ? await openApply(ports) : null,
   };
 }
 

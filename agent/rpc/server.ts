@@ -1,10 +1,14 @@
 /** The agent's side of the desktop's connection: answers AgentApi and pushes AgentEvents. */
 import { addNodeToCluster, undoAddNode } from '../cluster/add-node.ts';
-import { applyConf } from '../cluster/apply-conf.ts';
+import { endedApplies } from '../cluster/apply/apply-view.ts';
+import { planConf, startApply } from '../cluster/apply/apply.ts';
+import { confirmApply, revertApply } from '../cluster/apply/end-apply.ts';
+import { FOLDER } from '../cluster/apply/trial.ts';
 import { TREE_CONF } from '../cluster/conf-write.ts';
 import { createCluster } from '../cluster/create.ts';
 import { EngineLink } from '../cluster/engine-link.ts';
 import { agentVersion } from '../cluster/installation.ts';
+import { installLocalConf, publishLocalConf } from '../cluster/emergency-conf.ts';
 import { joinCluster } from '../cluster/join.ts';
 import { nodePorts } from '../cluster/node-ports.ts';
 import { preflightAdd, preflightJoin } from '../cluster/preflight.ts';
@@ -61,7 +65,7 @@ export function agentServer(layout: NodeLayout, events: () => AgentEvents): Agen
       {
         changed: (path) => {
           events().treeChanged(path);
-          if (path === TREE_CONF) soon();
+          if (path === TREE_CONF || path.startsWith(FOLDER)) soon();
         },
         statusChanged: (status) => {
           fileSystem = status;
@@ -118,7 +122,16 @@ export function agentServer(layout: NodeLayout, events: () => AgentEvents): Agen
       const local = ports.files.readConf();
       return { tree: await treeConf(), local: local === null ? null : confFile(Buffer.from(local, 'utf8')) };
     },
-    applyConf: (operation, request) => operate(operation, (watcher) => applyConf(ports, request, watcher)),
+    planConf: (request) => planConf(ports, request),
+    applyConf: (operation, request) =>
+      operate(operation, async (watcher) => void (await startApply(ports, request, watcher))),
+    confirmConf: (author) => confirmApply(ports, author),
+    revertConf: (author) => revertApply(ports, author),
+    expectVotes: (votes) => engine.setExpectedVotes(votes),
+    installLocalConf: (operation, request) =>
+      operate(operation, (watcher) => installLocalConf(ports, request, watcher)),
+    publishLocalConf: (operation) => operate(operation, (watcher) => publishLocalConf(ports, watcher)),
+    confHistory: () => endedApplies(ports),
     list: (path) => tree.list(path),
     read: (path) => tree.read(path),
     createCluster: (operation, request) => operate(operation, (watcher) => createCluster(ports, request, watcher)),

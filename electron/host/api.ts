@@ -3,18 +3,22 @@
  * on both. The host holds all state and pushes it whole; the renderer draws it. Types only.
  */
 import type {
-  ApplyOutcome,
+  ApplyMethod,
+  ApplyPlan,
   Check,
   ConfFile,
   CreateRequest,
+  EndedApply,
   EventEntry,
   NodeReport,
+  OpenApply,
   Step,
 } from '../../agent/rpc/api.ts';
 import type { EngineKind, EngineState, LinkStatus, QuorumStatus } from '../../agent/engine/engine.ts';
 import type { TreeEntry } from '../../agent/mount/control.ts';
 
-export type { Check, ConfFile, EventEntry, LinkStatus, NodeReport, QuorumStatus, Step, TreeEntry, EngineKind };
+export type { ApplyMethod, ApplyPlan, Check, ConfFile, EndedApply, EventEntry, LinkStatus, NodeReport, OpenApply };
+export type { QuorumStatus, Step, TreeEntry, EngineKind };
 
 /** Where and how a host is reached: what the settings file keeps (never a secret). */
 export interface HostAddress {
@@ -97,9 +101,11 @@ export interface ClusterView {
   /** State of the cluster in one plain sentence. */
   readonly summary: string;
   readonly writability: 'writable' | 'read-only' | 'unknown';
+  /** An apply of corosync.conf, by anybody, that is not over; `atMs` is this computer's clock when it was told. */
+  readonly apply: (OpenApply & { readonly atMs: number }) | null;
 }
 
-export type OperationKind = 'create' | 'join' | 'apply-conf' | 'install-agent' | 'uninstall-agent';
+export type OperationKind = 'create' | 'join' | 'apply-conf' | 'emergency-conf' | 'install-agent' | 'uninstall-agent';
 
 export interface OperationView {
   readonly id: string;
@@ -148,7 +154,8 @@ export interface NodeConf {
   readonly nodeName: string;
   readonly hostId: string | null;
   readonly tree: { readonly digest: string; readonly configVersion: number | null } | null;
-  readonly local: { readonly digest: string; readonly configVersion: number | null } | null;
+  /** With its text, so that it can be compared. */
+  readonly local: ConfFile | null;
   readonly runningVersion: number | null;
 }
 
@@ -156,6 +163,14 @@ export interface OpenedConf {
   readonly clusterId: string;
   readonly file: ConfFile;
   readonly nodes: readonly NodeConf[];
+}
+
+/** Of a plan: its text, what it was planned against, and what the person has agreed to. */
+export interface ApplyOrder {
+  readonly text: string;
+  readonly baseDigest: string;
+  readonly method: ApplyMethod;
+  readonly confirmWithinMs: number;
 }
 
 /** Calls reject with an Error whose message is ready for a person. */
@@ -176,8 +191,26 @@ export interface HostApi {
   uninstallAgent(hostId: string): Promise<{ operation: string }>;
 
   openConf(clusterId: string): Promise<OpenedConf>;
-  /** `text` must already carry the raised config_version. */
-  applyConf(clusterId: string, text: string, baseDigest: string): Promise<{ operation: string }>;
+  /** What applying this text would do, node by node. Changes nothing; rejects with why it cannot be done. */
+  planConf(clusterId: string, text: string, baseDigest: string): Promise<ApplyPlan>;
+  /** Puts a plan's text on trial on every node. It goes back unless it is confirmed in time. */
+  applyConf(clusterId: string, order: ApplyOrder): Promise<{ operation: string }>;
+  /** Keeps what waits for a confirmation. Resolves to a sentence. */
+  confirmConf(clusterId: string): Promise<string>;
+  /** Takes back what is not confirmed. Resolves to a sentence when every node is back. */
+  revertConf(clusterId: string): Promise<string>;
+  /**
+   * Without quorum (the chapter's "Write Configuration When Not Quorate"): this host's engine expects so many
+   * votes only. Dangerous while nodes that it does not see may run.
+   */
+  expectVotes(hostId: string, votes: number): Promise<void>;
+  /**
+   * Without quorum: puts this text into /etc/corosync on every node that can be reached, restarts their engine,
+   * compares the files byte for byte, and writes it into the tree once that can be written again.
+   */
+  emergencyConf(clusterId: string, text: string): Promise<{ operation: string }>;
+  /** Ended applies, the newest first. */
+  confHistory(clusterId: string): Promise<EndedApply[]>;
 
   listFiles(hostId: string, path: string): Promise<TreeEntry[]>;
   /** Contents in base64. */
@@ -202,5 +235,3 @@ export interface HostEvents {
   event(event: HostEvent): void;
   treeChanged(clusterId: string, path: string): void;
 }
-
-export type { ApplyOutcome };

@@ -6,7 +6,18 @@ import packageFile from '../../package.json' with { type: 'json' };
 import type { CreateRequest, EventEntry } from '../../agent/rpc/api.ts';
 import type { TreeEntry } from '../../agent/mount/control.ts';
 import type { Lab } from '../lab/lab.ts';
-import type { Check, HostAddress, HostApi, HostEvent, NodeConf, OpenedConf, Snapshot } from './api.ts';
+import type {
+  ApplyOrder,
+  ApplyPlan,
+  Check,
+  EndedApply,
+  HostAddress,
+  HostApi,
+  HostEvent,
+  NodeConf,
+  OpenedConf,
+  Snapshot,
+} from './api.ts';
 import type { AgentClient } from './agent/client.ts';
 import { eventRing } from './event-ring.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -124,7 +135,7 @@ export class HostApp implements HostApi {
           nodeName,
           hostId,
           tree: copyOf(files?.tree),
-          local: copyOf(files?.local),
+          local: files?.local ?? null,
           runningVersion,
         };
       }),
@@ -132,8 +143,32 @@ export class HostApp implements HostApi {
     return { clusterId, file: tree, nodes };
   }
 
-  async applyConf(clusterId: string, text: string, baseDigest: string): Promise<{ operation: string }> {
-    return { operation: procedures.applyConf(this.#workshop, clusterId, text, baseDigest) };
+  async planConf(clusterId: string, text: string, baseDigest: string): Promise<ApplyPlan> {
+    return procedures.memberOf(this.#fleet, clusterId).planConf({ text, baseDigest, editedMs: null });
+  }
+
+  async applyConf(clusterId: string, order: ApplyOrder): Promise<{ operation: string }> {
+    return { operation: procedures.applyConf(this.#workshop, clusterId, order) };
+  }
+
+  async confirmConf(clusterId: string): Promise<string> {
+    return procedures.memberOf(this.#fleet, clusterId).confirmConf(procedures.author());
+  }
+
+  async revertConf(clusterId: string): Promise<string> {
+    return procedures.memberOf(this.#fleet, clusterId).revertConf(procedures.author());
+  }
+
+  async expectVotes(hostId: string, votes: number): Promise<void> {
+    await this.#agent(hostId).expectVotes(votes);
+  }
+
+  async emergencyConf(clusterId: string, text: string): Promise<{ operation: string }> {
+    return { operation: procedures.emergency(this.#workshop, clusterId, text) };
+  }
+
+  async confHistory(clusterId: string): Promise<EndedApply[]> {
+    return procedures.memberOf(this.#fleet, clusterId).confHistory();
   }
 
   async listFiles(hostId: string, path: string): Promise<TreeEntry[]> {

@@ -62,6 +62,9 @@ const nodeName = z
   .string()
   .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'That is not the name of a node.');
 
+const confText = z.string().max(1024 * 1024, 'The file is larger than 1 MiB.');
+const digest = z.string().regex(/^[0-9a-f]{64}$/, 'That is not a digest.');
+
 const none = z.tuple([]);
 
 /** The arguments of every call, by name. */
@@ -76,11 +79,21 @@ export const inputs = {
   installAgent: z.tuple([id]),
   uninstallAgent: z.tuple([id]),
   openConf: z.tuple([id]),
+  planConf: z.tuple([id, confText, digest]),
   applyConf: z.tuple([
     id,
-    z.string().max(1024 * 1024, 'The file is larger than 1 MiB.'),
-    z.string().regex(/^[0-9a-f]{64}$/, 'That is not a digest.'),
+    z.object({
+      text: confText,
+      baseDigest: digest,
+      method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
+      confirmWithinMs: z.number().int().min(5_000, 'That is too short.').max(3_600_000, 'That is too long.'),
+    }),
   ]),
+  confirmConf: z.tuple([id]),
+  revertConf: z.tuple([id]),
+  confHistory: z.tuple([id]),
+  expectVotes: z.tuple([id, z.number().int().min(1, 'At least one vote is expected.').max(1_000_000)]),
+  emergencyConf: z.tuple([id, confText]),
   listFiles: z.tuple([id, treePath]),
   readFile: z.tuple([id, treePath]),
   createCluster: z.tuple([id, createRequest]),

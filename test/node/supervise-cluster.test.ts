@@ -72,7 +72,7 @@ function desktop(name: string): { api: AgentApiClient; close(): Promise<void> } 
 }
 type AgentApiClient = Pick<
   ReturnType<typeof createBirpc<AgentApi>>,
-  'joinCluster' | 'watch' | 'addNode' | 'readConf' | 'applyConf'
+  'joinCluster' | 'watch' | 'addNode' | 'readConf' | 'applyConf' | 'confirmConf'
 >;
 
 async function until(what: string, seconds: number, look: () => Promise<boolean>): Promise<void> {
@@ -171,11 +171,16 @@ describe('three supervised nodes', () => {
       const { tree } = await member.api.readConf();
       assert.ok(tree !== null);
       const text = tree.text.replace(/config_version: \d+/, 'config_version: 7');
-      const outcome = await member.api.applyConf('apply', { text, baseDigest: tree.digest, author: 'root@test' });
-      assert.equal(outcome.configVersion, 7);
+      const order = { text, baseDigest: tree.digest, method: 'reload', confirmWithinMs: 60_000 } as const;
+      await member.api.applyConf('apply', { ...order, author: 'root@test' });
       await assert.rejects(
-        async () => member.api.applyConf('late', { text, baseDigest: tree.digest, author: 'root@test' }),
-        /changed since you opened it/,
+        async () => member.api.applyConf('late', { ...order, author: 'other@test' }),
+        /root@test is applying corosync\.conf version 7/,
+      );
+      assert.match(await member.api.confirmConf('root@test'), /Version 7 stays/);
+      await assert.rejects(
+        async () => member.api.applyConf('same', { ...order, author: 'root@test' }),
+        /changes nothing/,
       );
     } finally {
       await member.close();

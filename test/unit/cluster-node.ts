@@ -154,6 +154,7 @@ export function memoryNode(hostname: string): MemoryNode {
           call('write conf');
           node.conf = text;
         },
+        backUpConf: () => call('back up conf'),
         removeConf: () => {
           call('remove conf');
           node.conf = null;
@@ -239,6 +240,8 @@ export function memoryNode(hostname: string): MemoryNode {
         isLocal: (address) => node.owns.includes(address),
         udpPortTaken: async () => null,
       },
+      pid: 1,
+      onTrial: () => null,
       newAuthkey: () => 'a2V5',
       digest: (text) => createHash('sha256').update(text).digest('hex'),
       log: (severity, message) => node.events.push(`${severity}: ${message}`),

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { addNodeToCluster, undoAddNode } from '../../agent/cluster/add-node.ts';
-import { applyConf } from '../../agent/cluster/apply-conf.ts';
 import { modelOf } from '../../agent/cluster/conf-write.ts';
 import { createCluster } from '../../agent/cluster/create.ts';
 import { joinCluster } from '../../agent/cluster/join.ts';
@@ -227,63 +226,6 @@ describe('join, on the new node', () => {
     );
     await assert.rejects(joinCluster(node.ports, { ...ticket, nodeId: 9 }, stepWatcher()), /holds no node 9/);
     assert.deepEqual(node.calls, []);
-  });
-});
-
-describe('apply', () => {
-  async function opened(): Promise<{ node: MemoryNode; text: string; baseDigest: string }> {
-    const node = await member();
-    const text = node.tree?.get('corosync.conf') ?? '';
-    return { node, text, baseDigest: node.ports.digest(text) };
-  }
-  const author = 'root@laptop';
-
-  test('writes .new, keeps .bak, renames, and waits until it runs', async () => {
-    const { node, text, baseDigest } = await opened();
-    const next = setConfigVersion(text, 2);
-    const outcome = await applyConf(node.ports, { text: next, baseDigest, author }, stepWatcher());
-    assert.equal(outcome.configVersion, 2);
-    assert.deepEqual(node.calls, [
-      'write corosync.conf.new',
-      'write corosync.conf.bak',
-      'rename corosync.conf.new corosync.conf',
-    ]);
-    assert.equal(node.tree?.get('corosync.conf.bak'), text);
-    assert.equal(node.conf, next);
-    assert.match(node.events.at(-1) ?? '', /root@laptop applied corosync\.conf version 2/);
-  });
-
-  test('refuses a file that has changed since it was opened', async () => {
-    const { node, text, baseDigest } = await opened();
-    node.tree?.set('corosync.conf', `${text}\n# another hand\n`);
-    await assert.rejects(
-      applyConf(node.ports, { text: setConfigVersion(text, 2), baseDigest, author }, stepWatcher()),
-      /changed since you opened it/,
-    );
-    assert.deepEqual(node.calls, []);
-  });
-
-  test('refuses a config_version that is not higher', async () => {
-    const { node, text, baseDigest } = await opened();
-    await assert.rejects(applyConf(node.ports, { text, baseDigest, author }, stepWatcher()), /must be higher than 1/);
-    assert.deepEqual(node.calls, []);
-  });
-
-  test('refuses a text with errors, naming the line', async () => {
-    const { node, text, baseDigest } = await opened();
-    const broken = setConfigVersion(text, 2).replace(/\}\s*$/, '');
-    await assert.rejects(
-      applyConf(node.ports, { text: broken, baseDigest, author }, stepWatcher()),
-      /has (an error|errors): line \d+/,
-    );
-    assert.deepEqual(node.calls, []);
-  });
-
-  test('says so when the engine does not take it', async () => {
-    const { node, text, baseDigest } = await opened();
-    node.takesReloads = false;
-    const applying = applyConf(node.ports, { text: setConfigVersion(text, 2), baseDigest, author }, stepWatcher());
-    await assert.rejects(applying, /did not take version 2 within 15 s: the engine runs version 1/);
   });
 });
 

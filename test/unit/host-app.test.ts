@@ -277,7 +277,7 @@ describe('the host, with nodes that it reaches over SSH', () => {
     );
   });
 
-  test('an apply is watched on every node, and one on a file changed meanwhile is refused', async () => {
+  test('an apply waits for its confirmation, seen by every page, and is kept or taken back', async () => {
     const opened = await page.call('openConf', 'lab:scripted');
     assert.equal(opened.file.configVersion, 3);
     assert.deepEqual(
@@ -287,22 +287,26 @@ describe('the host, with nodes that it reaches over SSH', () => {
         ['pve2', 3, 3],
       ],
     );
-    const { operation } = await page.call('applyConf', 'lab:scripted', conf(4), opened.file.digest);
+    const order = (version: number, baseDigest: string) =>
+      ({ text: conf(version), baseDigest, method: 'reload', confirmWithinMs: 60_000 }) as const;
+    const plan = await page.call('planConf', 'lab:scripted', conf(4), opened.file.digest);
+    assert.equal(plan.version, 4);
+    const { operation } = await page.call('applyConf', 'lab:scripted', order(4, plan.baseDigest));
     const done = await page.operation(operation);
     assert.equal(done.state, 'done', done.error ?? '');
-    assert.deepEqual(
-      done.steps.map(({ id, where, state }) => [id, where, state]),
-      [
-        ['compare', 'pve1', 'done'],
-        ['effect', 'pve1', 'done'],
-        ['node-1', 'pve1', 'done'],
-        ['node-2', 'pve2', 'done'],
-      ],
-    );
-    const stale = await page.call('applyConf', 'lab:scripted', conf(5), opened.file.digest);
+    const waiting = await page.until('it waits', ({ clusters }) => clusters.find(({ apply }) => apply !== null)?.apply);
+    assert.equal(waiting.version, 4);
+    assert.equal(waiting.phase, 'confirm');
+    const left = waiting.remainingMs ?? 0;
+    assert.ok(left > 50_000 && left <= 60_000, String(left));
+
+    const stale = await page.call('applyConf', 'lab:scripted', order(5, opened.file.digest));
     const refused = await page.operation(stale.operation);
     assert.equal(refused.state, 'failed');
     assert.equal(refused.error, 'It was changed meanwhile.');
+
+    assert.match(await page.call('confirmConf', 'lab:scripted'), /@.* keeps it/);
+    await page.until('nothing waits', ({ clusters }) => clusters.find(({ apply }) => apply === null));
   });
 
   test('a host without agent is checked, and a join that fails leaves the cluster as it was', async () => {

@@ -34,6 +34,7 @@ function report(scene: Scene): NodeReport {
     addresses: [{ interface: 'eth0', address: `${net}.${local}`, prefix: 24, family: 4 }],
     services: [],
     localConfigVersion: version,
+    apply: null,
     engine: {
       engine: 'totem',
       state: scene.state ?? { kind: 'operational' },
@@ -77,6 +78,7 @@ function report(scene: Scene): NodeReport {
 const witness = (scene: Scene, reachable = true): Witness => ({
   hostId: `h${scene.local}`,
   reachable,
+  toldMs: 1000,
   report: report(scene),
 });
 const view = (...witnesses: Witness[]): NonNullable<ReturnType<typeof clusterView>> => {

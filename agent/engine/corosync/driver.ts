@@ -17,6 +17,7 @@ import type {
   Unsubscribe,
 } from '../engine.ts';
 import { Listeners } from '../listeners.ts';
+import { readBackCorosync } from '../read-back.ts';
 import { listedNodes } from '../settings.ts';
 import { CpgGroup } from './group.ts';
 import { CS, csError, loadCorosync, VOTE_FLAG, type Corosync, type Handle, type VoteInfo } from './libraries.ts';
@@ -99,6 +100,12 @@ class CorosyncEngine implements Engine {
         );
       }
     }
+  }
+
+  readBack(text: string): Promise<readonly string[]> {
+    this.#refresh();
+    const corosync = this.#corosync;
+    return Promise.resolve(readBackCorosync(text, this.#status, (key) => corosync?.cmap(key) ?? null));
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,7 @@ import {
   type Unsubscribe,
   type View,
 } from '../engine.ts';
+import { readBackTotem } from '../read-back.ts';
 import { engineSettings, localNode } from '../settings.ts';
 import { statusFrom } from '../status.ts';
 import type { EngineCall, EngineTold } from './calls.ts';
@@ -80,6 +81,10 @@ export class TotemClient implements Engine {
     const report = await this.#call({ call: 'reload' });
     if (report === null) throw new Error('the engine answered without a report');
     return report;
+  }
+
+  readBack(text: string): Promise<readonly string[]> {
+    return Promise.resolve(readBackTotem(text, this.status()));
   }
 
   async close(): Promise<void> {

@@ -23,14 +23,32 @@ export interface AgentClient extends Remote {
 
 /** Calls that answer at once; the others may take as long as the procedure takes. */
 const QUICK_MS = 30_000;
-const QUICK = ['hello', 'watch', 'events', 'readConf', 'list', 'read', 'preflightJoin', 'preflightAdd'] as const;
+const QUICK = [
+  'hello',
+  'watch',
+  'events',
+  'readConf',
+  'list',
+  'read',
+  'preflightJoin',
+  'preflightAdd',
+  'planConf',
+  'confHistory',
+] as const;
 
 const NAMES = {
   hello: true,
   watch: true,
   events: true,
   readConf: true,
+  planConf: true,
   applyConf: true,
+  confirmConf: true,
+  revertConf: true,
+  confHistory: true,
+  expectVotes: true,
+  installLocalConf: true,
+  publishLocalConf: true,
   list: true,
   read: true,
   createCluster: true,

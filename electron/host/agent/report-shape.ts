@@ -62,6 +62,17 @@ const report = z.looseObject({
     })
     .nullable(),
   localConfigVersion: z.number().nullable(),
+  apply: z
+    .looseObject({
+      id: z.string(),
+      author: z.string(),
+      version: z.number(),
+      method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
+      phase: z.enum(['prepare', 'install', 'effect', 'confirm', 'revert']),
+      changes: z.array(z.string()),
+      remainingMs: z.number().nullable(),
+    })
+    .nullable(),
 });
 
 const event = z.object({

@@ -9,6 +9,8 @@ export interface Witness {
   readonly hostId: string;
   readonly reachable: boolean;
   readonly report: NodeReport;
+  /** When it came, by this computer's clock. */
+  readonly toldMs: number;
 }
 
 /** A host entry, for members that no report links to it. */
@@ -77,6 +79,7 @@ export function clusterView(
     seenFrom: live ? best.hostId : null,
     summary: summarise(best.report.hostname, engine, members, fileSystem, live),
     writability: live ? (fileSystem?.writability.kind ?? 'unknown') : 'unknown',
+    apply: live ? openApply(reachable) : null,
   };
 }
 
@@ -165,3 +168,13 @@ function nodesMissing(members: readonly ClusterMember[], quorum: QuorumStatus): 
 }
 
 const sentence = (words: string): string => (/[.!?]$/.test(words) ? words : `${words}.`);
+
+/** The apply that is not over, with the least time that any node has left. */
+function openApply(seen: readonly Seen[]): ClusterView['apply'] {
+  const all = seen.flatMap(({ report, toldMs }) => (report.apply === null ? [] : [{ ...report.apply, atMs: toldMs }]));
+  const [first] = all;
+  if (first === undefined) return null;
+  const same = all.filter(({ id }) => id === first.id);
+  const ends = same.flatMap(({ remainingMs, atMs }) => (remainingMs === null ? [] : [atMs + remainingMs]));
+  return ends.length === 0 ? first : { ...first, remainingMs: Math.min(...ends) - first.atMs };
+}

@@ -62,8 +62,8 @@ export class Fleet {
   clusters(): ClusterView[] {
     if (this.#stale) {
       this.#stale = false;
-      const witnesses = [...this.#links.values()].flatMap(({ id, reachable, lab, report }) =>
-        report === null ? [] : [{ hostId: id, reachable, lab, report }],
+      const witnesses = [...this.#links.values()].flatMap(({ id, reachable, lab, report, toldMs }) =>
+        report === null ? [] : [{ hostId: id, reachable, lab, report, toldMs }],
       );
       const hosts = [...this.#links.values()].map(({ id, host }) => ({ id, address: host.address }));
       this.#views = this.#clusters.update(witnesses, hosts);

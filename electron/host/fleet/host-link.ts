@@ -44,6 +44,8 @@ export class HostLink {
   connection: ConnectionState = { kind: 'connecting' };
   agent: AgentState = { kind: 'unknown' };
   report: NodeReport | null = null;
+  /** When the report came, in milliseconds since 1970. */
+  toldMs = 0;
 
   readonly #options: LinkOptions;
   readonly #pause = pausable();
@@ -243,6 +245,7 @@ export class HostLink {
 
   #takeReport(report: NodeReport): void {
     this.report = report;
+    this.toldMs = Date.now();
     this.#options.events.changed();
   }
 

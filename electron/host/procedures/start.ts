@@ -2,12 +2,13 @@
 import { hostname, userInfo } from 'node:os';
 import type { Check, CreateRequest } from '../../../agent/rpc/api.ts';
 import { detectAgent, whyUnsupported } from '../agent/bootstrap.ts';
+import type { ApplyOrder } from '../api.ts';
 import { readManifest } from '../agent/manifest.ts';
 import type { AgentClient } from '../agent/client.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { HostLink } from '../fleet/host-link.ts';
 import type { Operations, Running } from '../operations.ts';
-import { applyEverywhere } from './apply-conf.ts';
+import { emergencyConf } from './emergency-conf.ts';
 import { joinChecks, joinNode } from './join.ts';
 import { chooseRing0, newcomerFacts } from './newcomer.ts';
 
@@ -18,7 +19,7 @@ export interface Workshop {
 }
 
 /** Who asks, for the record on the nodes: `root@laptop`. */
-const author = (): string => `${userInfo().username}@${hostname()}`;
+export const author = (): string => `${userInfo().username}@${hostname()}`;
 
 export function installAgent({ fleet, operations }: Workshop, hostId: string): string {
   const link = fleet.link(hostId);
@@ -68,25 +69,37 @@ export function createCluster({ fleet, operations }: Workshop, hostId: string, r
   );
 }
 
-export function applyConf(
-  { fleet, operations }: Workshop,
-  clusterId: string,
-  text: string,
-  baseDigest: string,
-): string {
+export function applyConf({ fleet, operations }: Workshop, clusterId: string, order: ApplyOrder): string {
   const { name } = fleet.cluster(clusterId);
   const member = memberOf(fleet, clusterId);
   return operations.start(
     { kind: 'apply-conf', title: `Apply corosync.conf to ${name}`, cancellable: true, holds: [clusterId] },
-    ({ id, signal, step }) =>
-      applyEverywhere({
-        member,
-        request: { text, baseDigest, author: author() },
-        operation: id,
-        members: () => fleet.clusters().find((cluster) => cluster.id === clusterId)?.members ?? null,
-        onStep: step,
-        signal,
-      }),
+    async ({ id, signal }) => {
+      const cancel = (): void => void member.cancel(id).catch(() => undefined);
+      signal.addEventListener('abort', cancel);
+      try {
+        await member.applyConf(id, { ...order, author: author() });
+      } finally {
+        signal.removeEventListener('abort', cancel);
+      }
+    },
+  );
+}
+
+export function emergency({ fleet, operations }: Workshop, clusterId: string, text: string): string {
+  const { name, members } = fleet.cluster(clusterId);
+  const nodes = members.map((member) => ({
+    name: member.name,
+    client: member.hostId === null ? null : fleet.link(member.hostId).client,
+  }));
+  return operations.start(
+    {
+      kind: 'emergency-conf',
+      title: `Put one corosync.conf on every node of ${name}`,
+      cancellable: false,
+      holds: [clusterId],
+    },
+    ({ id, step }) => emergencyConf({ nodes, text, author: author(), operation: id, onStep: step }),
   );
 }
 
