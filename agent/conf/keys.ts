@@ -54,7 +54,7 @@ const TOTEM: readonly Row[] = [
   [
     'secauth',
     choice('on', 'off'),
-    'restart',
+    'live',
     'off',
     'Authenticates and encrypts every packet with the cluster key. Any word but "on" means off.',
   ],
@@ -164,12 +164,12 @@ const TOTEM: readonly Row[] = [
     'An idle ring moves on at once when a message is missing.',
   ],
   ['clear_node_high_bit', choice('yes', 'no'), 'restart', 'no', 'Keeps automatic node ids below 2^31.'],
-  ['nodeid', number(U32), 'restart', null, 'Node id of this machine. In the nodelist it is safer.'],
-  ['threads', number(U32), 'restart', '0', 'Threads for encryption.'],
+  ['nodeid', number(U32), 'none', null, 'Node id of this machine. Not read any more: it belongs into the nodelist.'],
+  ['threads', number(U32), 'none', '0', 'Threads for encryption. Without effect in Corosync 3.'],
   [
     'rrp_mode',
     choice('none', 'active', 'passive'),
-    'restart',
+    'none',
     null,
     'Redundant rings of Corosync 2. Corosync 3 does not read it: use knet with several links.',
   ],
@@ -190,7 +190,7 @@ const TOTEM: readonly Row[] = [
 ];
 
 const INTERFACE: readonly Row[] = [
-  ['linknumber', number(7), 'restart', '0', 'The link this section is about.'],
+  ['linknumber', number(7), 'live', '0', 'The link this section is about.'],
   [
     'ringnumber',
     text,
@@ -200,7 +200,7 @@ const INTERFACE: readonly Row[] = [
   ],
   ['bindnetaddr', address, 'restart', null, 'Network to bind to. Not needed with a nodelist.'],
   ['mcastaddr', address, 'restart', null, 'Multicast address, for transport udp.'],
-  ['mcastport', number(U16), 'restart', '5405', 'UDP port of the link.'],
+  ['mcastport', number(U16), 'restart', '5405 + linknumber', 'UDP port of the link.'],
   ['ttl', number(U8), 'restart', '1', 'Hops of multicast packets, for transport udp.'],
   ['broadcast', choice('yes', 'no'), 'restart', 'no', 'Broadcast instead of multicast, for transport udp.'],
   ['knet_link_priority', number(U8), 'live', '1', 'Of links that work, passive mode takes the highest.'],
@@ -208,11 +208,11 @@ const INTERFACE: readonly Row[] = [
   ['knet_ping_timeout', number(U32), 'live', 'from token', 'Milliseconds after which a probe counts as lost.'],
   ['knet_ping_precision', number(U32), 'live', '2048', 'Probes over which latency is averaged.'],
   ['knet_pong_count', number(U32), 'live', '2', 'Answers needed before a link counts as up.'],
-  ['knet_transport', choice('udp', 'sctp'), 'live', 'udp', 'Protocol of the link.'],
+  ['knet_transport', choice('udp', 'sctp'), 'restart', 'udp', 'Protocol of the link.'],
 ];
 
 const NODE: readonly Row[] = [
-  ['name', text, 'restart', null, 'Name of the node; best its host name.'],
+  ['name', text, 'live', null, 'Name of the node; best its host name.'],
   ['nodeid', number(U32, 1), 'restart', null, 'Number of the node, unique in the cluster.'],
   ['quorum_votes', number(U32), 'live', '1', 'Votes of the node.'],
   ...Array.from({ length: 8 }, (_, link): Row => [
@@ -243,6 +243,7 @@ const QUORUM: readonly Row[] = [
   ['allow_downscale', FLAG, 'restart', '0', 'A node that leaves in an orderly way lowers the expected votes.'],
   ['expected_votes_tracking', FLAG, 'restart', '0', 'Remembers the highest number of votes seen.'],
   ['votes', number(U32), 'live', null, 'Votes of this node; better quorum_votes in the nodelist.'],
+  ['leaving_timeout', number(U32), 'restart', '10000', 'Milliseconds for which a node that leaves still counts.'],
 ];
 
 const LEVELS = choice('alert', 'crit', 'debug', 'emerg', 'err', 'info', 'notice', 'warning');
@@ -262,6 +263,8 @@ const LOGGING: readonly Row[] = [
   ['syslog_facility', FACILITIES, 'live', 'daemon', 'Facility of syslog.'],
   ['debug', choice('on', 'off', 'trace'), 'live', 'off', 'Much more in the log.'],
   ['timestamp', choice('on', 'off', 'hires'), 'live', 'hires', 'Time stamps in the log.'],
+  ['syslog_level', text, 'none', null, 'Older name of syslog_priority. Not read any more.'],
+  ['tags', text, 'none', null, 'Of Corosync 1. Not read any more.'],
   ['fileline', choice('on', 'off'), 'live', 'off', 'Source lines in the log.'],
   ['function_name', choice('on', 'off'), 'live', 'off', 'Function names in the log.'],
   ['blackbox', choice('on', 'off'), 'live', 'on', 'Keeps the newest messages in memory.'],
@@ -290,6 +293,43 @@ const DEVICE: readonly Row[] = [
   ['master_wins', number(U8), 'live', '0', 'The part with the device wins.'],
 ];
 
+/** Read by corosync-qdevice, which has its own checks; Corosync looks at none of it. */
+const DEVICE_NET: readonly Row[] = [
+  ['host', text, 'live', null, 'Host of the quorum device daemon (corosync-qnetd).'],
+  ['port', number(U16), 'live', '5403', 'Its TCP port.'],
+  [
+    'algorithm',
+    choice('ffsplit', 'lms', 'test', '2nodelms'),
+    'live',
+    null,
+    'Which part of a split cluster it votes for.',
+  ],
+  ['tie_breaker', text, 'live', 'lowest', 'Of equal parts, the one with this node: lowest, highest or a node id.'],
+  ['tls', choice('on', 'off', 'required'), 'live', 'on', 'Encrypts the connection to it.'],
+  ['connect_timeout', number(U32), 'live', '0.8 * timeout', 'Milliseconds to connect.'],
+  ['force_ip_version', choice('0', '4', '6'), 'live', '0', 'Which addresses its name is resolved to.'],
+  [
+    'keep_active_partition_tie_breaker',
+    choice('on', 'off'),
+    'live',
+    'off',
+    'Of equal parts, the one that was active stays.',
+  ],
+];
+
+const DEVICE_HEURISTICS: readonly Row[] = [
+  ['mode', choice('on', 'sync', 'off'), 'live', 'off', 'When the commands of exec_NAME are run.'],
+  ['timeout', number(U32), 'live', '0.5 * timeout', 'Milliseconds a command may take.'],
+  ['sync_timeout', number(U32), 'live', '0.5 * sync_timeout', 'The same while a ring is formed.'],
+  ['interval', number(U32), 'live', '3 * timeout', 'Milliseconds between runs.'],
+];
+
+const MONITORED: readonly Row[] = [
+  ['recovery', choice('none', 'reboot', 'shutdown'), 'live', 'none', 'What is done when the limit is passed.'],
+  ['max', text, 'live', null, 'The limit.'],
+  ['poll_period', number(Number.MAX_SAFE_INTEGER), 'live', '3000', 'Milliseconds between looks.'],
+];
+
 const facts = (section: string, rows: readonly Row[]): KeyFact[] =>
   rows.map(([name, type, effect, standard, about]) => ({ section, name, type, effect, standard, about }));
 
@@ -299,7 +339,22 @@ export const KEYS: readonly KeyFact[] = [
   ...facts('nodelist.node', NODE),
   ...facts('quorum', QUORUM),
   ...facts('quorum.device', DEVICE),
+  ...facts('quorum.device.net', DEVICE_NET),
+  ...facts('quorum.device.heuristics', DEVICE_HEURISTICS),
   ...facts('logging', LOGGING),
+  ...facts('logging.logging_daemon', [
+    ...LOGGING,
+    ['name', text, 'live', null, 'The daemon this section is about.'],
+    ['subsys', text, 'live', null, 'The part of it.'],
+  ]),
+  ...facts('resources.system.memory_used', MONITORED),
+  ...facts('resources.system.load_15min', MONITORED),
+  ...facts('nozzle', [
+    ['name', text, 'live', null, 'Name of the network interface, for instance noz0.'],
+    ['ipaddr', text, 'live', null, 'Its address; the node id takes the place of the host part.'],
+    ['ipprefix', text, 'live', null, 'Length of its network prefix.'],
+    ['macaddr', text, 'live', null, 'First part of its hardware address.'],
+  ]),
   ...facts('logging.logger_subsys', [
     ...LOGGING,
     ['subsys', text, 'live', null, 'The part of Corosync this section is about.'],
@@ -325,6 +380,7 @@ export const SECTIONS: Readonly<Record<string, string>> = {
   'quorum.device': 'A quorum device outside of the cluster.',
   logging: 'Where the log goes and what is in it.',
   'logging.logger_subsys': 'Logging of one part of Corosync.',
+  'logging.logging_daemon': 'Logging of one daemon.',
   system: 'How the process runs.',
   uidgid: 'Who else may talk to Corosync.',
   resources: 'Watchdog and monitored resources.',

@@ -5,7 +5,6 @@ import { modelOf } from '../../agent/cluster/conf-write.ts';
 import { createCluster } from '../../agent/cluster/create.ts';
 import { joinCluster } from '../../agent/cluster/join.ts';
 import { preflightAdd, preflightJoin } from '../../agent/cluster/preflight.ts';
-import { setConfigVersion } from '../../agent/conf/index.ts';
 import type { CreateRequest, JoinTicket } from '../../agent/rpc/api.ts';
 import { memoryNode, stepWatcher } from './cluster-node.ts';
 import type { MemoryNode } from './cluster-node.ts';

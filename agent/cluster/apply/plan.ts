@@ -26,7 +26,7 @@ export interface Wanted {
 
 /** The plan, or why it cannot be done: one sentence or several, ready for a person. */
 export function planApply(known: Known, wanted: Wanted): Result<ApplyPlan, string> {
-  const { status, present, facts, history, digest } = known;
+  const { status, present, facts, digest } = known;
   const dialect = status.engine === 'corosync' ? 'corosync3' : 'ringmaster';
   const merged = mergeWith(known, wanted);
   if (!merged.ok) return merged;
