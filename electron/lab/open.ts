@@ -280,7 +280,9 @@ function refuseMounts(paths: LabPaths): void {
 
 async function removeFiles(paths: LabPaths): Promise<void> {
   // The mark goes last: until then a "down" that was broken off can be repeated.
-  for (const name of CONTENTS) await rm(join(paths.directory, name), { recursive: true, force: true });
+  // A maker that was killed may have left a "cp" that still writes: it ends on its own, so try again for a while.
+  const patience = { maxRetries: 10, retryDelay: 100 };
+  for (const name of CONTENTS) await rm(join(paths.directory, name), { recursive: true, force: true, ...patience });
   await rmdir(paths.directory).catch(() => undefined);
 }
 

@@ -170,7 +170,7 @@ describe('three supervised nodes', () => {
     try {
       const { tree } = await member.api.readConf();
       assert.ok(tree !== null);
-      const text = tree.text.replace(/config_version: \d+/, 'config_version: 7');
+      const text = tree.text.replace(/( *)config_version: \d+/, '$1config_version: 7\n$1join: 60');
       const order = { text, baseDigest: tree.digest, method: 'reload', confirmWithinMs: 60_000 } as const;
       await member.api.applyConf('apply', { ...order, author: 'root@test' });
       await assert.rejects(
