@@ -10,7 +10,7 @@ import { allFacts } from '../cluster/apply/trial-store.ts';
 import { readTreeConf, versionOf } from '../cluster/conf-write.ts';
 import type { NodePorts } from '../cluster/ports.ts';
 import type { Watcher } from '../cluster/procedure.ts';
-import { semanticDiff } from '../conf/index.ts';
+import { plannedChanges } from '../conf/index.ts';
 import type { EngineStatus } from '../engine/engine.ts';
 import type { ApplyPlan, PlanRequest } from '../rpc/api.ts';
 import { formatHistory, formatOpen, formatPlan } from './pvecm-conf-output.ts';
@@ -201,7 +201,7 @@ async function drift(ports: NodePorts, status: EngineStatus, json: boolean): Pro
     return { nodeId: member.nodeId, name: member.name, state: member.state, disk, running, same };
   });
   const local = ports.files.readConf();
-  const differences = local === null || local === tree ? [] : semanticDiff(tree, local).map(({ sentence }) => sentence);
+  const differences = local === null || local === tree ? [] : plannedChanges(tree, local).map(({ sentence }) => sentence);
   if (json) printJson({ version, digest, nodes, differences });
   else {
     print(`The cluster's file has version ${version ?? 'none'}.\n`);

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
-import { diagnose, type Diagnostic, type Environment } from '../conf/index.ts';
+import { diagnose, reloadFindings, type Diagnostic, type Environment } from '../conf/index.ts';
 
 /** Exit codes: 0 good, 1 errors, 2 not readable. */
 const ERRORS = 1;
@@ -18,6 +18,7 @@ const environment = z.object({
 interface CheckOptions {
   readonly dialect: 'corosync3' | 'corosync2' | 'ringmaster';
   readonly env?: string;
+  readonly against?: string;
   readonly json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export function addConfCommands(program: Command, end: (code: number) => void): 
         .default('corosync3'),
     )
     .addOption(new Option('--env <file>', 'JSON of the machine: hostname, ips, hosts, authkey'))
+    .addOption(new Option('--against <file>', 'the file that runs: say what a reload would not bring into effect'))
     .addOption(new Option('--json', 'print one JSON document a file'))
     .action((files: string[], options: CheckOptions) => end(check(files, options)));
   return conf;
@@ -45,6 +47,15 @@ function check(files: readonly string[], options: CheckOptions): number {
       machine = environment.parse(JSON.parse(readFileSync(options.env, 'utf8')));
     } catch (error) {
       process.stderr.write(`pvecm: ${options.env} cannot be used: ${words(error)}\n`);
+      return UNREADABLE;
+    }
+  }
+  let running: string | null = null;
+  if (options.against !== undefined) {
+    try {
+      running = readFileSync(options.against, 'utf8');
+    } catch (error) {
+      process.stderr.write(`pvecm: ${options.against} cannot be read: ${words(error)}\n`);
       return UNREADABLE;
     }
   }
@@ -73,6 +84,7 @@ function check(files: readonly string[], options: CheckOptions): number {
       dialect: options.dialect,
       ...(machine === undefined ? {} : { environment: machine }),
     });
+    if (running !== null) found.push(...reloadFindings(running, text, options.dialect));
     const errors = found.filter(({ severity }) => severity === 'error');
     const warnings = found.filter(({ severity }) => severity === 'warning');
     // What a running cluster does not look at would be taken by a reload, and keep it from starting later.

@@ -32,19 +32,10 @@ const TIME_BOMBS = new Set([
   ],
 ]);
 
-const RULES = [
-  checkLines,
-  checkBraces,
-  checkNames,
-  checkTrailing,
-  checkValues,
-  checkRequired,
-  checkNodes,
-  checkTotem,
-  checkQuorum,
-  checkCorners,
-  checkEnvironment,
-];
+/** What can be said of a line and the section it stands in. */
+const OF_LINES = [checkLines, checkBraces, checkNames, checkTrailing, checkValues];
+/** What needs all sections in their places. */
+const OF_THE_WHOLE = [checkRequired, checkNodes, checkTotem, checkQuorum, checkCorners, checkEnvironment];
 
 /** All findings in order of their place. Never throws. */
 export function diagnose(
@@ -60,18 +51,16 @@ export function diagnose(
       found.push({ rule, severity, ...at, message, why, fix, timeBomb: timeBomb && severity === 'error' });
     };
   const report: Report = { error: add('error'), warn: add('warning'), info: add('info') };
-  for (const check of RULES) check(subject, report);
+  for (const check of OF_LINES) check(subject, report);
   if (found.some(({ rule }) => rule === 'missing-closing-brace')) {
     // What follows from sections that ended up in the wrong place is not worth reading before they are closed.
     return inOrder(found.filter(({ rule }) => !FOLLOWS_FROM_BRACES.has(rule)));
   }
+  for (const check of OF_THE_WHOLE) check(subject, report);
   return inOrder(found);
 }
 
-const FOLLOWS_FROM_BRACES = new Set([
-  ...['unknown-section', 'unknown-key', 'totem-missing', 'nodelist-missing', 'no-quorum', 'cluster-name-missing'],
-  ...['config-version-missing', 'no-crypto', 'repeated-key', 'totem-version', 'local-missing'],
-]);
+const FOLLOWS_FROM_BRACES = new Set(['unknown-section', 'unknown-key', 'repeated-key']);
 
 function inOrder(found: Diagnostic[]): Diagnostic[] {
   return found.sort((a, b) => a.line - b.line || a.column - b.column);

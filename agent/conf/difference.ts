@@ -1,82 +1,188 @@
-/** What a change of the file means, in sentences, and whether it needs a restart. */
-import { keyFact, type KeyEffect } from './keys.ts';
-import { linkOfKey, nodeOf, type ConfNode } from './model.ts';
-import { allSections, parse, sectionsAt, type ConfDocument } from './syntax.ts';
+/** What a change of the file means: which nodes, addresses and values differ. A change of comments or order gives none. */
+import { keyFact } from './keys.ts';
+import { linkOfKey, nodeOf, wholeNumber, type ConfNode } from './model.ts';
+import { allSections, nameRange, parse, sectionsAt, type ConfDocument, type Range, type Section } from './syntax.ts';
 
-export interface Difference {
-  readonly sentence: string;
-  /** `none`: nothing that runs is changed by it. */
-  readonly effect: KeyEffect;
+interface Placed {
+  /** Where it stands in the new file: at the key, at the node, or at the section it was taken out of. */
+  readonly at: Range;
 }
 
-/** The differences in order: nodes, then values. A change of comments or order alone gives none. */
-export function semanticDiff(before: string, after: string): Difference[] {
-  const [old, next] = [parse(before), parse(after)];
-  return [...nodeDifferences(nodesOf(old), nodesOf(next)), ...valueDifferences(valuesOf(old), valuesOf(next))];
+export type Change =
+  | (Placed & { readonly kind: 'node-added' | 'node-removed'; readonly node: ConfNode })
+  | (Placed & {
+      readonly kind: 'node-renamed' | 'node-renumbered' | 'votes';
+      readonly before: ConfNode;
+      readonly node: ConfNode;
+    })
+  | (Placed & {
+      readonly kind: 'address';
+      readonly node: ConfNode;
+      readonly link: number;
+      /** Null: the node had no address on this link, or has none any more. */
+      readonly before: string | null;
+      readonly after: string | null;
+    })
+  | (Placed & {
+      readonly kind: 'value';
+      readonly section: string;
+      readonly name: string;
+      /** How a person calls the section: `totem`, `link 1`, `logging.logger_subsys QUORUM`. */
+      readonly where: string;
+      /** The link an interface section is about; null elsewhere. */
+      readonly link: number | null;
+      readonly before: string | null;
+      readonly after: string | null;
+    });
+
+/** The changes in order: nodes, then values. */
+export function changesBetween(before: ConfDocument, after: ConfDocument): Change[] {
+  return [...nodeChanges(before, after), ...valueChanges(before, after)];
 }
 
-const nodesOf = (document: ConfDocument): ConfNode[] => sectionsAt(document, 'nodelist.node').map(nodeOf);
-const nameOf = (node: ConfNode): string => node.name ?? `with nodeid ${node.nodeId ?? '?'}`;
-const addressesOf = (node: ConfNode): string => node.addresses.map(({ address }) => address).join(', ');
-const votes = (count: number): string => `${count} ${count === 1 ? 'vote' : 'votes'}`;
+interface PlacedNode {
+  readonly node: ConfNode;
+  readonly section: Section;
+}
 
-function nodeDifferences(before: readonly ConfNode[], after: readonly ConfNode[]): Difference[] {
-  const found: Difference[] = [];
-  const say = (sentence: string, effect: KeyEffect): void => void found.push({ sentence, effect });
-  const same = (a: ConfNode, b: ConfNode): boolean => (a.nodeId !== null ? a.nodeId === b.nodeId : a.name === b.name);
-  for (const node of after) {
-    const old = before.find((one) => same(one, node));
+const nodesOf = (document: ConfDocument): PlacedNode[] =>
+  sectionsAt(document, 'nodelist.node').map((section) => ({ node: nodeOf(section), section }));
+
+const START: Range = { line: 1, column: 1, endLine: 1, endColumn: 2 };
+const headOf = (section: Section | undefined): Range => (section === undefined ? START : nameRange(section));
+
+function keyIn(section: Section, name: string): Range {
+  const entry = section.entries.findLast((one) => one.name === name);
+  return entry === undefined ? headOf(section) : nameRange(entry);
+}
+
+/** Nodes are the same by their nodeid; those left over by their name, so that a changed nodeid is seen as one. */
+function paired(before: readonly PlacedNode[], after: readonly PlacedNode[]): Map<PlacedNode, PlacedNode> {
+  const pairs = new Map<PlacedNode, PlacedNode>();
+  const taken = new Set<PlacedNode>();
+  const pair = (same: (old: ConfNode, next: ConfNode) => boolean): void => {
+    for (const next of after) {
+      if (pairs.has(next)) continue;
+      const old = before.find((one) => !taken.has(one) && same(one.node, next.node));
+      if (old === undefined) continue;
+      pairs.set(next, old);
+      taken.add(old);
+    }
+  };
+  pair((old, next) => old.nodeId !== null && old.nodeId === next.nodeId);
+  pair((old, next) => old.name !== null && old.name === next.name);
+  return pairs;
+}
+
+function nodeChanges(before: ConfDocument, after: ConfDocument): Change[] {
+  const [olds, news] = [nodesOf(before), nodesOf(after)];
+  const pairs = paired(olds, news);
+  const found: Change[] = [];
+  for (const placed of news) {
+    const { node, section } = placed;
+    const old = pairs.get(placed)?.node;
     if (old === undefined) {
-      say(
-        `Node ${nameOf(node)} is added: nodeid ${node.nodeId ?? '?'}, ${votes(node.votes)}, ${addressesOf(node)}.`,
-        'live',
-      );
+      found.push({ kind: 'node-added', node, at: headOf(section) });
       continue;
     }
-    if (old.name !== node.name) say(`Node ${nameOf(old)} is renamed to ${node.name ?? 'nothing'}.`, 'restart');
-    if (old.votes !== node.votes)
-      say(`Node ${nameOf(node)} changes from ${votes(old.votes)} to ${votes(node.votes)}.`, 'live');
-    for (const { link, address } of node.addresses) {
-      const was = old.addresses.find((one) => one.link === link);
-      if (was === undefined) say(`Node ${nameOf(node)} gets ring${link}_addr ${address}.`, 'live');
-      else if (was.address !== address)
-        say(`Node ${nameOf(node)} changes ring${link}_addr from ${was.address} to ${address}.`, 'restart');
-    }
-    for (const { link, address } of old.addresses) {
-      if (!node.addresses.some((one) => one.link === link))
-        say(`Node ${nameOf(node)} loses ring${link}_addr ${address}.`, 'live');
+    const both = { before: old, node };
+    if (old.nodeId !== node.nodeId) found.push({ kind: 'node-renumbered', ...both, at: keyIn(section, 'nodeid') });
+    if (old.name !== node.name) found.push({ kind: 'node-renamed', ...both, at: keyIn(section, 'name') });
+    if (old.votes !== node.votes) found.push({ kind: 'votes', ...both, at: keyIn(section, 'quorum_votes') });
+    const addressOf = (one: ConfNode, link: number): string | null =>
+      one.addresses.find((address) => address.link === link)?.address ?? null;
+    const links = new Set([...node.addresses, ...old.addresses].map(({ link }) => link));
+    for (const link of links) {
+      const [was, is] = [addressOf(old, link), addressOf(node, link)];
+      if (was === is) continue;
+      found.push({ kind: 'address', node, link, before: was, after: is, at: keyIn(section, `ring${link}_addr`) });
     }
   }
-  for (const node of before) {
-    if (!after.some((one) => same(node, one)))
-      say(`Node ${nameOf(node)} is removed: the cluster loses ${votes(node.votes)}.`, 'live');
+  const kept = new Set(pairs.values());
+  for (const old of olds) {
+    if (kept.has(old)) continue;
+    found.push({ kind: 'node-removed', node: old.node, at: headOf(sectionsAt(after, 'nodelist')[0]) });
   }
   return found;
 }
 
-/** Values outside of the nodelist, by `section.key`; a link's section by its number. */
-function valuesOf(
-  document: ConfDocument,
-): Map<string, { section: string; name: string; where: string; value: string }> {
-  const values = new Map<string, { section: string; name: string; where: string; value: string }>();
+interface Value {
+  readonly section: string;
+  readonly name: string;
+  readonly where: string;
+  readonly link: number | null;
+  readonly value: string;
+  readonly at: Range;
+}
+
+/** Values outside of the nodelist, by `section.key`; a link's section by its number. Of several the last counts. */
+function valuesOf(document: ConfDocument): Map<string, Value> {
+  const values = new Map<string, Value>();
   for (const section of allSections(document.root)) {
-    const link =
-      section.path === 'totem.interface'
-        ? (section.entries.find(({ name }) => name === 'linknumber')?.value ?? '0')
-        : null;
-    const subsystem = section.entries.find(({ name }) => name === 'subsys')?.value;
-    const where =
-      link === null ? (subsystem === undefined ? section.path : `${section.path} ${subsystem}`) : `link ${link}`;
-    for (const { name, value } of section.entries) {
-      if (
-        section.path === 'nodelist.node' &&
-        (linkOfKey(name) !== null || ['name', 'nodeid', 'quorum_votes'].includes(name))
-      )
-        continue;
-      values.set(`${where}.${name}`, { section: section.path, name, where, value });
+    const { path } = section;
+    const link = path === 'totem.interface' ? linkOf(section) : null;
+    const subsystem = section.entries.findLast(({ name }) => name === 'subsys')?.value;
+    const where = link !== null ? `link ${link}` : subsystem === undefined ? path : `${path} ${subsystem}`;
+    for (const entry of section.entries) {
+      const { name, value } = entry;
+      if (link !== null && name === 'linknumber') continue;
+      if (path === 'nodelist.node' && (linkOfKey(name) !== null || NODE_KEYS.has(name))) continue;
+      values.set(`${where}.${name}`, { section: path, name, where, link, value, at: nameRange(entry) });
     }
   }
   return values;
+}
+
+const NODE_KEYS = new Set(['name', 'nodeid', 'quorum_votes']);
+const linkOf = (section: Section): number =>
+  wholeNumber(section.entries.findLast(({ name }) => name === 'linknumber')?.value ?? null) ?? 0;
+
+function valueChanges(before: ConfDocument, after: ConfDocument): Change[] {
+  const [olds, news] = [valuesOf(before), valuesOf(after)];
+  const found: Change[] = [];
+  for (const key of new Set([...olds.keys(), ...news.keys()])) {
+    const [old, next] = [olds.get(key), news.get(key)];
+    const one = next ?? old;
+    if (one === undefined || old?.value === next?.value) continue;
+    const { section, name, where, link } = one;
+    const at = next?.at ?? headOf(sectionsAt(after, section)[0] ?? sectionsAt(after, section.split('.')[0] ?? '')[0]);
+    const values = { before: old?.value ?? null, after: next?.value ?? null };
+    found.push({ kind: 'value', section, name, where, link, ...values, at });
+  }
+  return found;
+}
+
+const nameOf = (node: ConfNode): string => node.name ?? `with nodeid ${node.nodeId ?? '?'}`;
+const addressesOf = (node: ConfNode): string => node.addresses.map(({ address }) => address).join(', ');
+const votes = (count: number): string => `${count} ${count === 1 ? 'vote' : 'votes'}`;
+
+/** A change as a person says it. */
+export function sentenceOf(change: Change): string {
+  switch (change.kind) {
+    case 'node-added': {
+      const { node } = change;
+      return `Node ${nameOf(node)} is added: nodeid ${node.nodeId ?? '?'}, ${votes(node.votes)}, ${addressesOf(node)}.`;
+    }
+    case 'node-removed':
+      return `Node ${nameOf(change.node)} is removed: the cluster loses ${votes(change.node.votes)}.`;
+    case 'node-renamed':
+      return `Node ${nameOf(change.before)} is renamed to ${change.node.name ?? 'nothing'}.`;
+    case 'node-renumbered':
+      return `Node ${nameOf(change.node)} changes its nodeid from ${change.before.nodeId ?? 'none'} to ${change.node.nodeId ?? 'none'}.`;
+    case 'votes':
+      return `Node ${nameOf(change.node)} changes from ${votes(change.before.votes)} to ${votes(change.node.votes)}.`;
+    case 'address':
+      return addressSentence(change);
+    case 'value':
+      return valueSentence(change);
+  }
+}
+
+function addressSentence({ node, link, before, after }: Extract<Change, { kind: 'address' }>): string {
+  const who = `Node ${nameOf(node)}`;
+  if (before === null) return `${who} gets ring${link}_addr ${after}.`;
+  if (after === null) return `${who} loses ring${link}_addr ${before}.`;
+  return `${who} changes ring${link}_addr from ${before} to ${after}.`;
 }
 
 /** Keys that have a name of their own among people. */
@@ -86,36 +192,15 @@ const SPOKEN: Readonly<Record<string, string>> = {
   'totem.join': 'Join timeout',
 };
 const MILLISECONDS = new Set([
-  'token',
-  'consensus',
-  'join',
-  'hold',
-  'merge',
-  'downcheck',
-  'token_coefficient',
-  'token_retransmit',
-  'send_join',
+  ...['token', 'consensus', 'join', 'hold', 'merge', 'downcheck', 'token_coefficient', 'token_retransmit', 'send_join'],
 ]);
 
-function valueDifferences(before: ReturnType<typeof valuesOf>, after: ReturnType<typeof valuesOf>): Difference[] {
-  const found: Difference[] = [];
-  for (const key of new Set([...before.keys(), ...after.keys()])) {
-    const old = before.get(key);
-    const next = after.get(key);
-    const one = next ?? old;
-    if (one === undefined || old?.value === next?.value) continue;
-    const fact = keyFact(one.section, one.name);
-    const unit = one.section === 'totem' && MILLISECONDS.has(one.name) ? ' ms' : '';
-    const label = SPOKEN[`${one.section}.${one.name}`] ?? `${one.where}: ${one.name}`;
-    const effect = fact?.effect ?? 'none';
-    const standard = fact?.standard === null || fact === null ? '' : ` (default: ${fact.standard})`;
-    const sentence =
-      old === undefined
-        ? `${label} is set to ${one.value}${unit}.`
-        : next === undefined
-          ? `${label} ${old.value}${unit} is removed${standard}.`
-          : `${label} changes from ${old.value}${unit} to ${next.value}${unit}.`;
-    found.push({ sentence, effect });
-  }
-  return found;
+function valueSentence({ section, name, where, before, after }: Extract<Change, { kind: 'value' }>): string {
+  const unit = section === 'totem' && MILLISECONDS.has(name) ? ' ms' : '';
+  const label = SPOKEN[`${where}.${name}`] ?? `${where}: ${name}`;
+  const standard = keyFact(section, name)?.standard ?? null;
+  if (before === null) return `${label} is set to ${after}${unit}.`;
+  if (after === null)
+    return `${label} ${before}${unit} is removed${standard === null ? '' : ` (default: ${standard})`}.`;
+  return `${label} changes from ${before}${unit} to ${after}${unit}.`;
 }

@@ -1,7 +1,8 @@
 /** The language of corosync.conf. Pure: the same code runs on a node, in the app and in the page. */
 export { completions, hover, type Completion, type Hover } from './assist.ts';
+export { cmapOf, localKeys } from './cmap.ts';
 export { diagnose } from './diagnose.ts';
-export { semanticDiff, type Difference } from './difference.ts';
+export { isSilent, plannedChanges, reloadFindings, type Effect, type PlannedChange, type Reload } from './effects.ts';
 export {
   addNode,
   applyEdits,
@@ -19,3 +20,4 @@ export { model, type ConfAddress, type ConfInterface, type ConfNode, type Corosy
 export type { Environment } from './rules/environment.ts';
 export type { Diagnostic, Dialect, Fix } from './rules/report.ts';
 export { parse, print, type ConfDocument } from './syntax.ts';
+export { effectiveTimers, type EffectiveTimers } from './timers.ts';

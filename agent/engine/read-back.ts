@@ -1,6 +1,5 @@
 /** What an engine runs beside what a corosync.conf asks for. */
-import { parse } from '../conf/index.ts';
-import { entryAt, sectionsAt } from '../conf/syntax.ts';
+import { cmapOf, effectiveTimers, parse } from '../conf/index.ts';
 import type { EngineStatus } from './engine.ts';
 import { engineSettings, listedNodes } from './settings.ts';
 
@@ -27,23 +26,31 @@ export function readBackTotem(text: string, status: EngineStatus): string[] {
 
 /** Corosync has what it read in cmap; `cmap` gives a value as text. */
 export function readBackCorosync(text: string, status: EngineStatus, cmap: (key: string) => string | null): string[] {
-  const document = parse(text);
   const found = versionAndState(text, status);
   const compare = (key: string, should: string): void => {
     const is = cmap(key);
     if (is === should || (is !== null && /^[+-]?\d+$/.test(should) && Number(is) === Number(should))) return;
     found.push(`${key} is ${is ?? 'not there'} and should be ${should}`);
   };
-  for (const path of ['totem', 'quorum']) {
-    const names = new Set(sectionsAt(document, path).flatMap(({ entries }) => entries.map(({ name }) => name)));
-    for (const name of names) compare(`${path}.${name}`, entryAt(document, path, name)?.value ?? '');
+  const keys = cmapOf(text);
+  for (const [key, value] of keys) {
+    if (!COMPARED.test(key) || OVERWRITTEN.test(key)) continue;
+    compare(key, value);
   }
-  sectionsAt(document, 'nodelist.node').forEach((section, position) => {
-    const last = new Map(section.entries.map(({ name, value }) => [name, value]));
-    for (const [name, value] of last) compare(`nodelist.node.${position}.${name}`, value);
-  });
+  // What the file says is one thing, what the timers were set to another. Nodes without numbers are counted
+  // differently by Corosync itself (measured), so nothing is known of them.
+  const numbered = [...keys.keys()].filter((key) => /^nodelist\.node\.\d+\.nodeid$/.test(key)).length;
+  if (numbered > 0 && numbered === [...keys.keys()].filter((key) => /^nodelist\.node\.\d+\.ring0_addr$/.test(key)).length) {
+    const { token, consensus } = effectiveTimers(parse(text));
+    compare('runtime.config.totem.token', String(token));
+    compare('runtime.config.totem.consensus', String(consensus));
+  }
   return found;
 }
+
+const COMPARED = /^(totem|nodelist|quorum|logging)\./;
+/** Set anew by Corosync from the nodelist, given a default when 0, or not to be read back. */
+const OVERWRITTEN = /^totem\.(interface\.\d+\.(bindnetaddr|mcastport|mcastaddr|member\.\d+)|key)$/;
 
 function versionAndState(text: string, status: EngineStatus): string[] {
   if (status.state.kind === 'down') return [`the engine does not answer: ${status.state.reason}`];

@@ -157,6 +157,8 @@ export interface ApplyPlan {
     readonly effect: 'none' | 'live' | 'rolling-restart' | 'whole-restart';
     /** A reload takes it without a word and changes nothing until the engine restarts. */
     readonly silent: boolean;
+    /** How to have the same without a restart, or what has to be done beside it; null: nothing to say. */
+    readonly advice: string | null;
   }[];
   readonly nodes: readonly PlannedNode[];
   readonly warnings: readonly string[];

@@ -5,9 +5,10 @@ import {
   diagnose,
   mergeConf,
   raiseConfigVersion,
-  semanticDiff,
+  plannedChanges,
+  reloadFindings,
   type Diagnostic,
-  type Difference,
+  type PlannedChange,
 } from '../../agent/conf/index.ts';
 import type { EngineKind, OpenedConf } from '../../electron/host/api.ts';
 
@@ -22,7 +23,7 @@ export interface Draft {
   readonly errors: ComputedRef<number>;
   /** The text with config_version raised above that of the opened file. */
   readonly raised: ComputedRef<{ readonly text: string; readonly version: number }>;
-  readonly differences: ComputedRef<readonly Difference[]>;
+  readonly differences: ComputedRef<readonly PlannedChange[]>;
   open(fresh: OpenedConf): void;
   discard(): void;
   /** Takes the file as somebody else has left it, with this edit merged in. Gives the number of conflicts. */
@@ -36,7 +37,13 @@ export function useDraft(engine: () => EngineKind): Draft {
   const original = computed(() => opened.value?.file.text ?? '');
   const version = computed(() => opened.value?.file.configVersion ?? 0);
   const dialect = computed(() => (engine() === 'corosync' ? 'corosync3' : 'ringmaster'));
-  const problems = computed(() => diagnose(text.value, { dialect: dialect.value }));
+  // What is wrong in the file, and what of it a reload would not bring into effect.
+  const problems = computed(() =>
+    [
+      ...diagnose(text.value, { dialect: dialect.value }),
+      ...(text.value === original.value ? [] : reloadFindings(original.value, text.value, dialect.value)),
+    ].sort((a, b) => a.line - b.line),
+  );
   const raised = computed(() => raiseConfigVersion(text.value, version.value));
   return {
     opened,
@@ -47,7 +54,7 @@ export function useDraft(engine: () => EngineKind): Draft {
     errors: computed(() => problems.value.filter(({ severity }) => severity === 'error').length),
     raised,
     differences: computed(() =>
-      semanticDiff(original.value, text.value).filter(({ sentence }) => !sentence.includes('config_version')),
+      plannedChanges(original.value, text.value, dialect.value).filter(({ sentence }) => !sentence.includes('config_version')),
     ),
     open: (fresh) => {
       opened.value = fresh;

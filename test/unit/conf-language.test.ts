@@ -16,7 +16,7 @@ import {
   print,
   raiseConfigVersion,
   removeNode,
-  semanticDiff,
+  plannedChanges,
   setConfigVersion,
 } from '../../agent/conf/index.ts';
 
@@ -63,7 +63,7 @@ describe('reading', () => {
         for (const dialect of ['corosync2', 'corosync3', 'ringmaster'] as const) diagnose(any, { dialect });
         completions(any, at + 1, column + 1);
         hover(any, at + 1, column + 1);
-        semanticDiff(any, CONF);
+        plannedChanges(any, CONF);
         raiseConfigVersion(any, 3);
         addNode(any, NODE(9));
         removeNode(any, 1);
@@ -108,7 +108,7 @@ describe('findings', () => {
   test('a missing brace is reported where it is missing, and the fix closes the section', () => {
     const broken = CONF.replace('}\n\nnodelist', '\nnodelist');
     const [first] = diagnose(broken, { dialect: 'ringmaster' });
-    assert.equal(`${first?.rule} ${first?.line}`, 'missing-closing-brace 1');
+    assert.equal(`${first?.rule} ${first?.line}`, 'missing-closing-brace 4');
     assert.deepEqual(rules(applyEdits(broken, first?.fix?.edits ?? [])), []);
   });
 
@@ -188,7 +188,7 @@ describe('edits', () => {
 
 describe('what a change means', () => {
   const sentences = (after: string) =>
-    semanticDiff(CONF, after).map(({ sentence, effect }) => `${sentence} [${effect}]`);
+    plannedChanges(CONF, after).map(({ sentence, effect }) => `${sentence} [${effect}]`);
 
   test('is said in sentences, with what it takes', () => {
     assert.deepEqual(sentences(CONF.replace('  version: 2', '  version: 2\n  token: 1500')), [
@@ -198,10 +198,10 @@ describe('what a change means', () => {
       'Node pve1 changes from 1 vote to 3 votes. [live]',
     ]);
     assert.deepEqual(sentences(CONF.replace('10.0.0.2', '10.0.9.2')), [
-      'Node pve2 changes ring0_addr from 10.0.0.2 to 10.0.9.2. [restart]',
+      'Node pve2 changes ring0_addr from 10.0.0.2 to 10.0.9.2. [whole-restart]',
     ]);
     assert.deepEqual(sentences(CONF.replace('transport: udpu', 'transport: knet')), [
-      'totem: transport changes from udpu to knet. [restart]',
+      'totem: transport changes from udpu to knet. [whole-restart]',
     ]);
   });
 

@@ -1,6 +1,14 @@
 /** What an apply would do, said before anything is done. Pure. */
-import { plannedChanges, type PlannedChange } from './interim-effects.ts';
-import { diagnose, mergeConf, raiseConfigVersion, type CorosyncConf, type Diagnostic } from '../../conf/index.ts';
+import {
+  diagnose,
+  isSilent,
+  mergeConf,
+  plannedChanges,
+  raiseConfigVersion,
+  type CorosyncConf,
+  type Diagnostic,
+  type PlannedChange,
+} from '../../conf/index.ts';
 import type { EngineStatus, MemberStatus } from '../../engine/engine.ts';
 import { err, ok, type Result } from '../../result.ts';
 import type { ApplyPlan, PlannedNode } from '../../rpc/api.ts';
@@ -58,7 +66,10 @@ export function planApply(known: Known, wanted: Wanted): Result<ApplyPlan, strin
     baseDigest: digest(present),
     text: raised.text,
     method,
-    changes: changes.map(({ sentence, effect, silent }) => ({ sentence, effect, silent })),
+    changes: changes.map((change) => {
+      const { sentence, effect, advice } = change;
+      return { sentence, effect, silent: isSilent(change), advice };
+    }),
     nodes: status.members.map((member) =>
       plannedNode(member, members, method, digest(present), facts.get(member.nodeId)),
     ),

@@ -2,7 +2,7 @@
  * Where a brace is missing. Corosync reports the last line of the file; a person wants the place. It shows
  * in the indentation: a section ends before the next line that stands no deeper than its own name.
  */
-import { allSections, lineRange, nameRange, type ConfDocument, type Line, type Section } from '../syntax.ts';
+import { allSections, lineRange, type ConfDocument, type Line, type Section } from '../syntax.ts';
 import { removingLines, type Fix, type Report, type Subject } from './report.ts';
 
 /** A section that is not closed, and the line before which its brace belongs. */
@@ -26,16 +26,31 @@ export function checkBraces({ document }: Subject, report: Report): void {
   const indented = byIndentation(document);
   // Only where the indentation accounts for exactly what is missing is it to be believed.
   const unclosed = indented.length === nested.length ? indented : nested.flatMap((section) => atEnd(document, section));
+  const named = lineAtEnd(document);
   for (const { open, before } of unclosed) {
-    const where = before > document.lines.length ? 'at the end of the file' : `before line ${before}`;
+    const inside = before <= named;
+    const where = inside ? 'before this line' : 'at the end of the file';
     report.error({
       rule: 'missing-closing-brace',
-      at: nameRange(open),
-      message: `The section "${open.name}" is not closed: its "}" is missing ${where}.`,
-      why: 'Corosync refuses the file, and reports its last line, not this one.',
+      at: lineRange(document, inside ? before : named),
+      message: `The section "${open.name}" of line ${open.line} is not closed: its "}" is missing ${where}.`,
+      why: 'Corosync refuses the file, and reports its last line, wherever the brace was lost.',
       fix: insertion(document, open, before),
     });
   }
+  if (unclosed.some(({ before }) => before > named)) return;
+  // For those who come from Corosync's own message.
+  report.error({
+    rule: 'section-open-at-end',
+    at: lineRange(document, named),
+    message: 'The file ends while a section is open.',
+    why: 'Corosync refuses the file and names this line. The brace is missing further up.',
+  });
+}
+
+/** The line that Corosync names when a file ends too early: the last that it has read. */
+function lineAtEnd({ lines }: ConfDocument): number {
+  return lines.at(-1)?.text === '' ? Math.max(1, lines.length - 1) : lines.length;
 }
 
 const depth = (text: string): number => (/^[ \t]*/.exec(text)?.[0] ?? '').replaceAll('\t', '        ').length;

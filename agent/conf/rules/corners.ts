@@ -1,6 +1,15 @@
 /** Rules of rarely used keys, each seen to keep Corosync 3.1.7 from starting. */
 import { model, wholeNumber } from '../model.ts';
-import { allSections, entryAt, nameRange, sectionsAt, valueRange, type Section } from '../syntax.ts';
+import {
+  allSections,
+  entryAt,
+  lineRange,
+  nameRange,
+  sectionsAt,
+  valueRange,
+  type ConfDocument,
+  type Section,
+} from '../syntax.ts';
 import type { Report, Subject } from './report.ts';
 
 /** Characters of a key written into the file itself. */
@@ -11,7 +20,7 @@ export function checkCorners({ document }: Subject, report: Report): void {
   const { totem } = model(document);
   checkKey({ document }, totem.secauth === 'on' || (totem.cryptoHash ?? 'none') !== 'none', report);
   if (totem.transport === 'udp') checkMulticast({ document }, totem, report);
-  for (const section of allSections(document.root)) checkSection(section, report);
+  for (const section of allSections(document.root)) checkSection(section, document, report);
   const priority = entryAt(document, 'system', 'priority');
   if (priority !== null && !/^(max|min|[+-]?[0-9]+)$/.test(priority.value)) {
     report.error({
@@ -61,15 +70,16 @@ function checkMulticast(
 }
 
 /** Sections that need a key, or take no other. */
-function checkSection(section: Section, report: Report): void {
+function checkSection(section: Section, document: ConfDocument, report: Report): void {
   const lacks = (name: string): boolean => !section.entries.some((entry) => entry.name === name);
   const needed =
     section.path === 'logging.logger_subsys' ? 'subsys' : section.path === 'logging.logging_daemon' ? 'name' : null;
   if (needed !== null && lacks(needed)) {
     report.error({
       rule: 'section-needs-key',
-      at: nameRange(section),
-      message: `${section.name} needs the key "${needed}".`,
+      // Corosync notices it where the section ends, and names that line.
+      at: section.closeLine === null ? nameRange(section) : lineRange(document, section.closeLine),
+      message: `This ${section.name} section has no ${needed}: it needs that key.`,
       why: 'Corosync refuses the file.',
     });
   }

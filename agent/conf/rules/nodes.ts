@@ -260,9 +260,9 @@ function checkFamilies(listed: readonly Listed[], transport: string, { document 
   const given = model(document).totem.ipVersion;
   const only = given === 'ipv4' || (given === null && transport === 'udp') ? 4 : given === 'ipv6' ? 6 : null;
   if (only === null) return;
-  for (const { section } of listed) {
+  for (const section of [...listed.map((one) => one.section), ...sectionsAt(document, 'totem.interface')]) {
     for (const entry of section.entries) {
-      if (linkOfKey(entry.name) === null) continue;
+      if (linkOfKey(entry.name) === null && entry.name !== 'mcastaddr') continue;
       const family: 4 | 6 = entry.value.includes(':')
         ? 6
         : IPV4_LIKE.test(entry.value) && entry.value !== ''

@@ -1,6 +1,7 @@
 /** Rules of the totem section as a whole: encryption, timeouts, transport, interfaces (totemconfig.c). */
 import { linkOfKey, model, wholeNumber } from '../model.ts';
 import { entryAt, nameRange, sectionsAt, valueRange, type Entry, type Range } from '../syntax.ts';
+import { effectiveTimers } from '../timers.ts';
 import { removingLines, replacing, type Report, type Subject } from './report.ts';
 
 /** Smallest values in milliseconds; 0 means the default. */
@@ -63,7 +64,7 @@ export function checkTotem(subject: Subject, report: Report): void {
     });
   }
   if (dialect === 'ringmaster') checkBundled(subject, transport, report, at);
-  checkTimers(subject, nodelist.length, report);
+  checkTimers(subject, report);
   checkInterfaces(subject, transport, report);
 }
 
@@ -88,7 +89,7 @@ const whole = ({ document }: Subject): Range => {
   return totem === undefined ? { line: 1, column: 1, endLine: 1, endColumn: 2 } : nameRange(totem);
 };
 
-function checkTimers({ document }: Subject, nodes: number, report: Report): void {
+function checkTimers({ document }: Subject, report: Report): void {
   const entry = (name: string): Entry | null => entryAt(document, 'totem', name);
   const value = (name: string): number => wholeNumber(entry(name)?.value ?? null) ?? 0;
   for (const [name, least] of Object.entries(LEAST)) {
@@ -103,11 +104,10 @@ function checkTimers({ document }: Subject, nodes: number, report: Report): void
       fix: replacing(`Change to ${least}`, valueRange(found), String(least)),
     });
   }
-  const coefficient = entry('token_coefficient') === null ? 650 : value('token_coefficient');
-  const token = (value('token') || 3000) + (nodes >= 3 ? (nodes - 2) * coefficient : 0);
+  const { token, retransmit, consensus: effective, join } = effectiveTimers(document);
   const retransmits = value('token_retransmits_before_loss_const') || 4;
   const tokenEntry = entry('token') ?? entry('token_retransmits_before_loss_const');
-  const derived = value('token_retransmit') === 0 && Math.floor(token / (retransmits + 0.2)) < LEAST_TIMER;
+  const derived = value('token_retransmit') === 0 && retransmit < LEAST_TIMER;
   if (tokenEntry !== null && (token < LEAST_TIMER || derived)) {
     report.error({
       rule: 'token-too-short',
@@ -118,8 +118,6 @@ function checkTimers({ document }: Subject, nodes: number, report: Report): void
   }
   const consensus = entry('consensus');
   const given = value('consensus');
-  const effective = given || Math.floor(1.2 * token);
-  const join = value('join') || 50;
   const late = consensus ?? entry('join');
   if (late !== null && effective < join) {
     report.error({
