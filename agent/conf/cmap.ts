@@ -4,101 +4,18 @@
  */
 import { keyFact } from './keys.ts';
 import { wholeNumber } from './model.ts';
-import { parse, type ConfDocument, type Entry, type Section } from './syntax.ts';
+import { storedEntries } from './stored.ts';
+import { parse, type ConfDocument, type Entry } from './syntax.ts';
 
-/** What a section's lines are stored as. A section that means nothing where it stands counts as the one around it. */
-type Kind = 'plain' | 'interface' | 'member' | 'node' | 'subsystem' | 'daemon' | 'uidgid';
-
-const KINDS: Readonly<Record<string, Kind>> = {
-  'totem.interface': 'interface',
-  'totem.interface.member': 'member',
-  'nodelist.node': 'node',
-  'logging.logger_subsys': 'subsystem',
-  'logging.logging_daemon': 'daemon',
-  uidgid: 'uidgid',
-};
-
-interface Reading {
-  readonly keys: Map<string, string>;
-  /** Nodes that have ended since the nodelist began; the position of the next. */
-  position: number;
-  /** The link of the interface section that is being read, and how many of its members are still to come. */
-  link: number;
-  members: number;
-}
-
-/** Every key and its value as text. Later lines overwrite earlier ones, as Corosync reads them. */
+/** Every key and its value as text. Of several lines for one key the one that Corosync uses. */
 export function cmapOf(source: string | ConfDocument): Map<string, string> {
   const document = typeof source === 'string' ? parse(source) : source;
-  const reading: Reading = { keys: new Map(), position: 0, link: 0, members: 0 };
-  storeEntries(document.root, 'plain', reading);
-  for (const section of document.root.sections) store(section, 'plain', reading);
-  return reading.keys;
-}
-
-function store(section: Section, around: Kind, reading: Reading): void {
-  // Counted anew in every nodelist: the nodes of a second one take the places of the first (measured).
-  if (section.path === 'nodelist') reading.position = 0;
-  const kind = KINDS[section.path] ?? around;
-  if (kind === 'interface') {
-    reading.link = wholeNumber(section.entries.findLast(({ name }) => name === 'linknumber')?.value ?? null) ?? 0;
-    // The last that is named comes first (measured).
-    reading.members = section.sections.filter(({ name }) => name === 'member').length;
+  const keys = new Map<string, string>();
+  for (const { entry, path, key, wins } of storedEntries(document)) {
+    if (key === null || !wins) continue;
+    keys.set(key, path === 'uidgid' ? '1' : valueOf(path, entry));
   }
-  // Lines in their order: a section within a node moves the position on for the lines behind it.
-  const inner = [...section.sections];
-  for (const entry of section.entries) {
-    while (inner[0] !== undefined && inner[0].line < entry.line) store(inner.shift() ?? inner[0], kind, reading);
-    storeEntry(section, entry, kind, reading);
-  }
-  for (const rest of inner) store(rest, kind, reading);
-  if (kind === 'node') reading.position += 1;
-}
-
-function storeEntries(section: Section, kind: Kind, reading: Reading): void {
-  for (const entry of section.entries) storeEntry(section, entry, kind, reading);
-}
-
-function storeEntry(section: Section, entry: Entry, kind: Kind, reading: Reading): void {
-  const { keys, position, link } = reading;
-  const { path } = section;
-  const { name } = entry;
-  const plain = path === '' ? name : `${path}.${name}`;
-  const value = valueOf(path, entry);
-  const last = (key: string): string | null => section.entries.findLast((one) => one.name === key)?.value ?? null;
-  switch (kind) {
-    case 'plain':
-      keys.set(plain, value);
-      return;
-    case 'node':
-      keys.set(`nodelist.node.${position}.${name}`, valueOf('nodelist.node', entry));
-      return;
-    case 'interface':
-      if (name === 'linknumber') return;
-      // `ringnumber` and whatever else it does not know is not of a link.
-      if (keyFact('totem.interface', name) === null || name === 'ringnumber') keys.set(plain, value);
-      else keys.set(`totem.interface.${link}.${name}`, value);
-      return;
-    case 'member':
-      if (name !== 'memberaddr') return;
-      reading.members -= 1;
-      keys.set(`totem.interface.${link}.member.${reading.members}`, value);
-      return;
-    case 'daemon': {
-      const [daemon, subsystem] = [last('name'), last('subsys')];
-      const middle = subsystem === null ? daemon : `${daemon}.${subsystem}`;
-      if (daemon !== null) keys.set(`logging.logging_daemon.${middle}.${name}`, value);
-      return;
-    }
-    case 'subsystem': {
-      const subsystem = last('subsys');
-      if (subsystem !== null) keys.set(`logging.logger_subsys.${subsystem}.${name}`, value);
-      return;
-    }
-    case 'uidgid':
-      // Users and groups by their number; names are the machine's to resolve.
-      keys.set(`uidgid.config.${name}.${entry.value === 'root' ? '0' : entry.value}`, '1');
-  }
+  return keys;
 }
 
 /** A number comes back in its plain form: `007` as 7. */

@@ -1,7 +1,7 @@
 /** Everything that can be said against a file. */
 import { parse } from './syntax.ts';
 import { checkBraces } from './rules/braces.ts';
-import { checkCorners } from './rules/corners.ts';
+import { checkCorners, checkSections } from './rules/corners.ts';
 import { checkEnvironment, type Environment } from './rules/environment.ts';
 import { checkLines, checkNames, checkTrailing } from './rules/lines.ts';
 import { checkNodes } from './rules/nodes.ts';
@@ -33,7 +33,7 @@ const TIME_BOMBS = new Set([
 ]);
 
 /** What can be said of a line and the section it stands in. */
-const OF_LINES = [checkLines, checkBraces, checkNames, checkTrailing, checkValues];
+const OF_LINES = [checkLines, checkBraces, checkNames, checkTrailing, checkValues, checkSections];
 /** What needs all sections in their places. */
 const OF_THE_WHOLE = [checkRequired, checkNodes, checkTotem, checkQuorum, checkCorners, checkEnvironment];
 

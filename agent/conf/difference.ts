@@ -1,7 +1,7 @@
 /** What a change of the file means: which nodes, addresses and values differ. A change of comments or order gives none. */
 import { keyFact } from './keys.ts';
 import { linkOfKey, nodeOf, wholeNumber, type ConfNode } from './model.ts';
-import { allSections, nameRange, parse, sectionsAt, type ConfDocument, type Range, type Section } from './syntax.ts';
+import { allSections, nameRange, sectionsAt, type ConfDocument, type Range, type Section } from './syntax.ts';
 
 interface Placed {
   /** Where it stands in the new file: at the key, at the node, or at the section it was taken out of. */

@@ -142,7 +142,7 @@ const TOTEM: readonly Row[] = [
   ['knet_mtu', number(U32), 'live', '0', 'Largest knet packet in bytes; 0 measures it.'],
   [
     'knet_compression_model',
-    choice('none', 'zlib', 'lz4', 'lz4hc', 'lzo2', 'lzma', 'bzip2', 'zstd'),
+    choice('zlib', 'lz4', 'lz4hc', 'lzo2', 'lzma', 'bzip2', 'zstd'),
     'live',
     'none',
     'Compression of packets.',
@@ -263,7 +263,7 @@ const LOGGING: readonly Row[] = [
   ['syslog_facility', FACILITIES, 'live', 'daemon', 'Facility of syslog.'],
   ['debug', choice('on', 'off', 'trace'), 'live', 'off', 'Much more in the log.'],
   ['timestamp', choice('on', 'off', 'hires'), 'live', 'hires', 'Time stamps in the log.'],
-  ['syslog_level', text, 'none', null, 'Older name of syslog_priority. Not read any more.'],
+  ['syslog_level', LEVELS, 'live', null, 'Older name of syslog_priority.'],
   ['tags', text, 'none', null, 'Of Corosync 1. Not read any more.'],
   ['fileline', choice('on', 'off'), 'live', 'off', 'Source lines in the log.'],
   ['function_name', choice('on', 'off'), 'live', 'off', 'Function names in the log.'],
@@ -366,7 +366,7 @@ export const KEYS: readonly KeyFact[] = [
   ]),
   ...facts('resources', [
     ['watchdog_device', text, 'restart', 'off', 'The watchdog.'],
-    ['watchdog_timeout', text, 'restart', '6', 'Seconds until it bites.'],
+    ['watchdog_timeout', number(U32), 'restart', '6', 'Seconds until it bites.'],
   ]),
 ];
 

@@ -51,9 +51,9 @@ export interface CorosyncConf {
   readonly logging: { readonly debug: string | null; readonly toSyslog: string | null };
 }
 
-/** A whole number as Corosync reads one: decimal, optional sign, nothing after it. */
+/** A whole number as Corosync reads one (strtoll(3)): blanks, a sign, digits, nothing after them. */
 export function wholeNumber(text: string | null): number | null {
-  if (text === null || !/^[+-]?[0-9]+$/.test(text)) return null;
+  if (text === null || !/^[ \t\v\f\r]*[+-]?[0-9]+$/.test(text)) return null;
   const value = Number(text);
   return Number.isSafeInteger(value) ? value : null;
 }

@@ -55,10 +55,16 @@ export interface ConfDocument {
   readonly strayCloses: readonly number[];
 }
 
-const BLANK = /^[ \t\r]*$/;
-const OUTER_BLANKS = /^[ \t]+|[ \t\r]+$/g;
+const BLANK = /^[ \t]*$/;
+const OUTER_BLANKS = /^[ \t]+|[ \t]+$/g;
 
-function classify(text: string, line: number): Line {
+function classify(whole: string, line: number): Line {
+  // One carriage return before the line feed goes, and no other (measured).
+  const kind = classifyText(whole.endsWith('\r') ? whole.slice(0, -1) : whole, line);
+  return { ...kind, text: whole };
+}
+
+function classifyText(text: string, line: number): Line {
   if (BLANK.test(text)) return { kind: 'blank', line, text };
   if (/^[ \t]*#/.test(text)) return { kind: 'comment', line, text };
   const brace = text.indexOf('{');

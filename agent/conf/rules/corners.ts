@@ -1,5 +1,7 @@
 /** Rules of rarely used keys, each seen to keep Corosync 3.1.7 from starting. */
+import { readIpv4 } from '../address.ts';
 import { model, wholeNumber } from '../model.ts';
+import { checkAddress } from './nodes.ts';
 import {
   allSections,
   entryAt,
@@ -19,8 +21,19 @@ const LONGEST_KEY = 4096;
 export function checkCorners({ document }: Subject, report: Report): void {
   const { totem } = model(document);
   checkKey({ document }, totem.secauth === 'on' || (totem.cryptoHash ?? 'none') !== 'none', report);
+  const group = entryAt(document, 'totem.interface', 'mcastaddr');
+  // It has to be an address with every transport (measured).
+  if (group !== null) checkAddress(group, report);
   if (totem.transport === 'udp') checkMulticast({ document }, totem, report);
-  for (const section of allSections(document.root)) checkSection(section, document, report);
+  const stateDir = entryAt(document, 'system', 'state_dir');
+  if (stateDir !== null && !/^[./]/.test(stateDir.value)) {
+    report.error({
+      rule: 'state-dir',
+      at: valueRange(stateDir),
+      message: `state_dir is the full path of a directory, not "${stateDir.value}".`,
+      why: 'Corosync does not start where the directory is not there.',
+    });
+  }
   const priority = entryAt(document, 'system', 'priority');
   if (priority !== null && !/^(max|min|[+-]?[0-9]+)$/.test(priority.value)) {
     report.error({
@@ -58,8 +71,9 @@ function checkMulticast(
       why: 'The multicast address follows from the name. Corosync refuses the file.',
     });
   }
-  const first = /^([0-9]+)\./.exec(address?.value ?? '')?.[1];
-  if (address !== null && first !== undefined && (Number(first) < 224 || Number(first) > 239)) {
+  const bits = readIpv4(address?.value ?? '');
+  // 224.0.0.0/4
+  if (address !== null && bits !== null && (bits < 0xe0_00_00_00 || bits > 0xef_ff_ff_ff)) {
     report.error({
       rule: 'multicast-address',
       at: valueRange(address),
@@ -70,10 +84,19 @@ function checkMulticast(
 }
 
 /** Sections that need a key, or take no other. */
+export function checkSections({ document }: Subject, report: Report): void {
+  for (const section of allSections(document.root)) checkSection(section, document, report);
+}
+
 function checkSection(section: Section, document: ConfDocument, report: Report): void {
   const lacks = (name: string): boolean => !section.entries.some((entry) => entry.name === name);
   const needed =
-    section.path === 'logging.logger_subsys' ? 'subsys' : section.path === 'logging.logging_daemon' ? 'name' : null;
+    // A section within one of these counts as one more of them.
+    section.path.startsWith('logging.logger_subsys')
+      ? 'subsys'
+      : section.path.startsWith('logging.logging_daemon')
+        ? 'name'
+        : null;
   if (needed !== null && lacks(needed)) {
     report.error({
       rule: 'section-needs-key',

@@ -1,6 +1,7 @@
 /** Rules that depend on the machine which reads the file: its names, its addresses, its key. */
-import { cmapOf } from '../cmap.ts';
-import { linkOfKey, model, nodeOf } from '../model.ts';
+import { familyOf } from '../address.ts';
+import { linkOfKey, model, type ConfNode } from '../model.ts';
+import { storedEntries, storedNodes } from '../stored.ts';
 import { entryAt, nameRange, sectionsAt, valueRange, type ConfDocument, type Entry } from '../syntax.ts';
 import type { Report, Subject } from './report.ts';
 
@@ -15,7 +16,8 @@ export interface Environment {
   readonly authkey: boolean;
 }
 
-const isLiteral = (address: string): boolean => /^[0-9.]+$/.test(address) || address.includes(':');
+/** Digits and dots that are no address have an error of their own. */
+const isLiteral = (address: string): boolean => familyOf(address) !== null || /^[0-9.]+$/.test(address);
 
 export function checkEnvironment({ document, environment }: Subject, report: Report): void {
   if (environment === null) return;
@@ -47,44 +49,25 @@ export function checkEnvironment({ document, environment }: Subject, report: Rep
 
 /** Addresses that Corosync resolves: of nodes on every link, and of multicast groups on every transport (measured). */
 function* addressEntries(document: ConfDocument): Generator<Entry> {
-  for (const section of sectionsAt(document, 'nodelist.node')) {
-    for (const entry of section.entries) if (linkOfKey(entry.name) !== null) yield entry;
-  }
-  for (const section of sectionsAt(document, 'totem.interface')) {
-    for (const entry of section.entries) if (entry.name === 'mcastaddr') yield entry;
-  }
-}
-
-interface Placed {
-  readonly name: string;
-  readonly addresses: readonly string[];
-  readonly ring0: string;
-}
-
-/** Nodes as Corosync has them: those of a second nodelist have overwritten the first. */
-function nodesByPosition(document: ConfDocument): Placed[] {
-  const keys = cmapOf(document);
-  const nodes: Placed[] = [];
-  for (let position = 0; ; position += 1) {
-    const prefix = `nodelist.node.${position}.`;
-    const own = [...keys].filter(([key]) => key.startsWith(prefix));
-    if (own.length === 0) return nodes;
-    const addresses = own.filter(([key]) => linkOfKey(key.slice(prefix.length)) !== null).map(([, value]) => value);
-    const ring0 = keys.get(`${prefix}ring0_addr`) ?? addresses[0] ?? '';
-    nodes.push({ name: keys.get(`${prefix}name`) ?? '', addresses, ring0 });
+  for (const { entry, path, wins } of storedEntries(document)) {
+    if (!wins) continue;
+    if (path === 'nodelist.node' && linkOfKey(entry.name) !== null) yield entry;
+    if (path === 'totem.interface' && entry.name === 'mcastaddr') yield entry;
   }
 }
 
 function checkLocalNode(document: ConfDocument, environment: Environment, transport: string, report: Report): void {
   const { hostname, ips, hosts } = environment;
   const [list] = sectionsAt(document, 'nodelist');
-  const nodes = nodesByPosition(document);
-  if (list === undefined || !nodes.some(({ addresses }) => addresses.length > 0)) return;
+  const nodes = storedNodes(document);
+  if (list === undefined || !nodes.some(({ node }) => node.addresses.length > 0)) return;
   const names = new Set([hostname, hostname.split('.')[0] ?? '']);
   const local = new Set(ips.map((ip) => ip.replace(/\/.*$/, '')));
   const isHere = (word: string): boolean =>
     word !== '' && (names.has(word) || local.has(word) || local.has(hosts[word] ?? ''));
-  const here = nodes.find(({ name, ring0 }) => isHere(name) || isHere(ring0));
+  const ring0Of = ({ addresses }: ConfNode): string =>
+    (addresses.find(({ link }) => link === 0) ?? addresses[0])?.address ?? '';
+  const here = nodes.find(({ node }) => isHere(node.name ?? '') || isHere(ring0Of(node)));
   if (here === undefined) {
     report.error({
       rule: 'local-missing',
@@ -94,20 +77,20 @@ function checkLocalNode(document: ConfDocument, environment: Environment, transp
     });
     return;
   }
-  const section = sectionsAt(document, 'nodelist.node').find((one) => nodeOf(one).name === here.name);
-  const at = nameRange(section ?? list);
-  if (here.addresses.length === 0) {
+  const at = nameRange(here.section);
+  const ring0 = ring0Of(here.node);
+  if (here.node.addresses.length === 0) {
     report.error({
       rule: 'local-address-missing',
       at,
       message: `This machine (${hostname}) has no ringX_addr.`,
       why: 'Corosync does not know which address to use and refuses the file.',
     });
-  } else if (transport !== 'knet' && !local.has(hosts[here.ring0] ?? here.ring0)) {
+  } else if (transport !== 'knet' && !local.has(hosts[ring0] ?? ring0)) {
     report.error({
       rule: 'local-address-absent',
       at,
-      message: `This machine (${hostname}) does not have the address ${here.ring0}.`,
+      message: `This machine (${hostname}) does not have the address ${ring0}.`,
       why: `With transport ${transport} Corosync does not start without it. The check of corosync -t does not see it.`,
       timeBomb: true,
     });

@@ -1,4 +1,5 @@
 /** Rules of lines and braces, as Corosync's parser (coroparse.c) has them; each seen with corosync -t. */
+import { storedEntries } from '../stored.ts';
 import { allSections, lineRange, nameRange, valueRange, type Line } from '../syntax.ts';
 import { replacing, type Report, type Subject } from './report.ts';
 
@@ -80,24 +81,24 @@ function checkLine(line: Line, at: ReturnType<typeof lineRange>, report: Report)
 
 /** Keys and sections as Corosync stores them: at `section.key`, in few characters. */
 export function checkNames({ document }: Subject, report: Report): void {
-  for (const section of [document.root, ...allSections(document.root)]) {
-    for (const entry of section.entries) {
-      const path = section.path === '' ? entry.name : `${section.path}.${entry.name}`;
-      const fault = !STORED.test(path)
-        ? 'holds a character that no name may have'
-        : path.length < 3
-          ? 'is too short'
-          : path.length > LONGEST_PATH
-            ? 'is too long'
-            : null;
-      if (fault === null) continue;
-      report.error({
-        rule: 'name-not-stored',
-        at: nameRange(entry),
-        message: `The name "${path}" ${fault}.`,
-        why: 'Corosync cannot store it and refuses the file. Names consist of letters, digits and . _ / : -',
-      });
-    }
+  for (const { entry, section, path, key } of storedEntries(document)) {
+    if (key === null || path === 'uidgid') continue;
+    const fault = !STORED.test(key)
+      ? 'holds a character that no name may have'
+      : key.length < 3
+        ? 'is too short'
+        : key.length > LONGEST_PATH
+          ? 'is too long'
+          : null;
+    if (fault === null) continue;
+    // Sections with a name of their own are stored when they end, and Corosync names that line.
+    const late = ['logging.logger_subsys', 'logging.logging_daemon'].includes(path) ? section.closeLine : null;
+    report.error({
+      rule: 'name-not-stored',
+      at: late === null ? nameRange(entry) : lineRange(document, late),
+      message: `The name "${key}" ${fault}.`,
+      why: 'Corosync cannot store it and refuses the file. Names consist of letters, digits and . _ / : -',
+    });
   }
 }
 

@@ -1,17 +1,16 @@
 /** Rules of the nodelist. */
-import { linkOfKey, model, nodeOf, wholeNumber, type ConfNode } from '../model.ts';
+import { familyOf, isIpv6, readIpv4 } from '../address.ts';
+import { linkOfKey, model, wholeNumber } from '../model.ts';
+import { storedNodes, type StoredNode } from '../stored.ts';
 import { lineRange, nameRange, sectionsAt, valueRange, type Entry, type Range, type Section } from '../syntax.ts';
 import type { Report, Subject } from './report.ts';
 
-interface Listed {
-  readonly section: Section;
-  readonly node: ConfNode;
-}
+type Listed = StoredNode;
 
 export function checkNodes(subject: Subject, report: Report): void {
   const { document, dialect } = subject;
   const lists = sectionsAt(document, 'nodelist');
-  const listed = sectionsAt(document, 'nodelist.node').map((section): Listed => ({ section, node: nodeOf(section) }));
+  const listed: readonly Listed[] = storedNodes(document);
   if (dialect === 'corosync2' && lists.length === 0) return;
   // An interface section stands in for the addresses as far as Corosync's checks go (seen); address-missing tells.
   const interfaces = sectionsAt(document, 'totem.interface').some(({ entries }) => entries.length > 0);
@@ -47,7 +46,12 @@ export function checkNodes(subject: Subject, report: Report): void {
   for (const one of listed) checkNode(one, transport, subject, report);
   checkFamilies(listed, transport, subject, report);
   checkUnique(listed, dialect, report);
-  checkLinks(listed, transport, report);
+  // A node without a line is none.
+  checkLinks(
+    listed.filter(({ section }) => section.entries.length > 0),
+    transport,
+    report,
+  );
 }
 
 const entryOf = (section: Section, name: string): Entry | undefined =>
@@ -71,7 +75,9 @@ function checkNode(one: Listed, transport: string, { dialect }: Subject, report:
     });
     return;
   }
-  if (given === undefined || (node.nodeId === 0 && wholeNumber(given.value) === 0)) {
+  // A node without any address is none for Corosync, so it does not miss its number (seen).
+  const isNode = node.addresses.length > 0;
+  if (isNode && (given === undefined || (node.nodeId === 0 && wholeNumber(given.value) === 0))) {
     const finding = {
       rule: 'nodeid-missing',
       at: at(section, 'nodeid'),
@@ -124,9 +130,7 @@ function checkNode(one: Listed, transport: string, { dialect }: Subject, report:
   }
 }
 
-const IPV4_LIKE = /^[0-9.]+$/;
-
-function checkAddress(entry: Entry, report: Report): void {
+export function checkAddress(entry: Entry, report: Report): void {
   const range = valueRange(entry);
   const { value } = entry;
   const broken = (why: string): void =>
@@ -135,30 +139,17 @@ function checkAddress(entry: Entry, report: Report): void {
   if (/[/[\]]/.test(value)) return broken('Corosync wants the bare address, without network length, brackets or port.');
   if (/[ \t,;]/.test(value)) return broken('One address and nothing else.');
   if (value.includes(':')) {
-    if (
-      !/^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$/.test(value) ||
-      value.includes(':::') ||
-      (value.match(/::/g) ?? []).length > 1 ||
-      value.split(':').length > 9 ||
-      value.split(':').length < 3
-    )
-      broken('It has a colon, and is no IPv6 address. A port is not part of an address.');
+    if (!isIpv6(value)) broken('It has a colon, and is no IPv6 address. A port is not part of an address.');
     return;
   }
-  if (!IPV4_LIKE.test(value)) {
-    if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value))
+  if (readIpv4(value) === null) {
+    if (/^[0-9.]+$/.test(value)) broken('An IPv4 address has four numbers from 0 to 255.');
+    else if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value)) {
       broken('It is neither an address nor a host name.');
+    }
     return;
   }
-  const parts = value.split('.');
-  if (
-    parts.length > 4 ||
-    parts.some(
-      (part) => part === '' || Number(part) > (part === parts.at(-1) && parts.length < 4 ? 4_294_967_295 : 255),
-    )
-  )
-    return broken('An IPv4 address has four numbers from 0 to 255.');
-  if (parts.length < 4 || parts.some((part) => part.length > 1 && part.startsWith('0'))) {
+  if (!/^((0|[1-9][0-9]*)\.){3}(0|[1-9][0-9]*)$/.test(value)) {
     report.warn({
       rule: 'address-odd',
       at: range,
@@ -241,7 +232,7 @@ function checkLinks(listed: readonly Listed[], transport: string, report: Report
   for (const link of all) {
     const families = listed.flatMap((one) => {
       const address = one.node.addresses.find((entry) => entry.link === link)?.address ?? '';
-      const family = address.includes(':') ? 6 : IPV4_LIKE.test(address) && address !== '' ? 4 : null;
+      const family = familyOf(address);
       return family === null ? [] : [{ one, family }];
     });
     const odd = families.find(({ family }) => family !== families[0]?.family);
@@ -263,12 +254,8 @@ function checkFamilies(listed: readonly Listed[], transport: string, { document 
   for (const section of [...listed.map((one) => one.section), ...sectionsAt(document, 'totem.interface')]) {
     for (const entry of section.entries) {
       if (linkOfKey(entry.name) === null && entry.name !== 'mcastaddr') continue;
-      const family: 4 | 6 = entry.value.includes(':')
-        ? 6
-        : IPV4_LIKE.test(entry.value) && entry.value !== ''
-          ? 4
-          : only;
-      if (family === only) continue;
+      const family = familyOf(entry.value);
+      if (family === null || family === only) continue;
       report.error({
         rule: 'family-not-allowed',
         at: valueRange(entry),

@@ -18,7 +18,7 @@ const LEAST_TIMER = 30;
 
 export function checkTotem(subject: Subject, report: Report): void {
   const { document, dialect } = subject;
-  const { totem, nodelist } = model(document);
+  const { totem } = model(document);
   const at = (name: string): Range => {
     const entry = entryAt(document, 'totem', name);
     return entry === null ? whole(subject) : valueRange(entry);
@@ -176,7 +176,7 @@ function checkInterfaces({ document, dialect }: Subject, transport: string, repo
       });
     }
     const priority = find('knet_link_priority');
-    if (priority !== undefined && !['1', ''].includes(priority.value) && transport !== 'knet') {
+    if (priority !== undefined && ![0, 1, null].includes(wholeNumber(priority.value)) && transport !== 'knet') {
       report.error({
         rule: 'priority-needs-knet',
         at: valueRange(priority),
@@ -187,10 +187,10 @@ function checkInterfaces({ document, dialect }: Subject, transport: string, repo
     }
     if (
       number <= 7 &&
-      number > 0 &&
       used.size > 0 &&
       !used.has(number) &&
-      section.entries.some((entry) => entry !== link)
+      // With transport udp the port alone does not make a link (seen).
+      section.entries.some((entry) => entry !== link && !(transport === 'udp' && entry.name === 'mcastport'))
     ) {
       report.error({
         rule: 'interface-without-link',

@@ -1,19 +1,20 @@
 /** Rules of single values: types and ranges, unknown and repeated keys, sections in the wrong place. */
 import { isOpenSection, keyFact, keysOf, SECTIONS, type KeyFact } from '../keys.ts';
 import { linkOfKey, wholeNumber } from '../model.ts';
+import { storedEntries, type StoredEntry } from '../stored.ts';
 import { allSections, entryAt, lineRange, nameRange, valueRange, type Entry, type Section } from '../syntax.ts';
 import { nearest, removingLines, replacing, type Report, type Subject } from './report.ts';
 
 export function checkValues(subject: Subject, report: Report): void {
   for (const section of allSections(subject.document.root)) {
     checkPlace(section, report);
-    if (isOpenSection(section.path)) continue;
-    for (const entry of section.entries) {
-      const fact = keyFact(section.path, entry.name);
-      if (fact !== null) checkType(entry, fact, subject, report);
-      else if (Object.hasOwn(SECTIONS, section.path)) unknownKey(section, entry, report);
-    }
-    checkRepeats(subject, section, report);
+    if (!isOpenSection(section.path)) checkRepeats(subject, section, report);
+  }
+  for (const stored of storedEntries(subject.document)) {
+    const { entry, section, path } = stored;
+    const fact = keyFact(path, entry.name);
+    if (fact !== null) checkType(stored, fact, subject, report);
+    else if (Object.hasOwn(SECTIONS, section.path) && !isOpenSection(section.path)) unknownKey(section, entry, report);
   }
   for (const entry of subject.document.root.entries) {
     if (entry.name === 'compatibility' || entry.name.includes('.')) continue;
@@ -68,12 +69,12 @@ function unknownKey(section: Section, entry: Entry, report: Report): void {
   });
 }
 
-function checkType(entry: Entry, fact: KeyFact, { dialect }: Subject, report: Report): void {
+function checkType({ entry, wins }: StoredEntry, fact: KeyFact, { dialect }: Subject, report: Report): void {
   const at = valueRange(entry);
   const { type } = fact;
   if (fact.section === 'totem' && fact.name === 'config_version') {
     // As far as an unsigned number of 64 bits goes (measured).
-    if (!/^[+-]?[0-9]+$/.test(entry.value) || BigInt(entry.value.replace('+', '')) >= 2n ** 64n) {
+    if (!/^[ \t\v\f\r]*[+-]?[0-9]+$/.test(entry.value) || BigInt(entry.value.trim().replace('+', '')) >= 2n ** 64n) {
       const digits = /^[0-9]{1,15}(?![0-9])/.exec(entry.value)?.[0];
       report.error({
         rule: 'config-version-number',
@@ -107,29 +108,48 @@ function checkType(entry: Entry, fact: KeyFact, { dialect }: Subject, report: Re
         : /^(no|off|false)$/i.test(entry.value)
           ? '0'
           : digits;
-    report.error({
+    const say = isForgiven(fact) && !fact.section.endsWith('device') ? report.warn : report.error;
+    say({
       rule: 'number',
       at,
       message: `${fact.name} must be a whole number from ${type.min} to ${type.max}, not "${entry.value}".`,
       why: 'Corosync refuses the file.',
       fix: words === undefined || words === entry.value ? null : replacing(`Change to ${words}`, at, words),
     });
-  } else if (type.kind === 'choice' && !type.values.includes(entry.value)) {
-    checkChoice(entry, fact, type.values, dialect, report);
+  } else if (type.kind === 'choice' && !type.values.includes(normal(fact, entry.value))) {
+    if (wins || CHECKED_WHEN_READ.has(`${fact.section}.${fact.name}`)) {
+      checkChoice(entry, fact, type.values, dialect, report);
+    }
   }
 }
 
+/** Priorities in capitals are taken, and so is another word for one of them (tried). */
+const normal = ({ name }: KeyFact, value: string): string => {
+  if (!/_priority$|^syslog_level$/.test(name)) return value;
+  const word = value.toLowerCase();
+  return word === 'error' ? 'err' : word;
+};
+
+/** Looked at line by line; of all others only the value that is in effect (each tried with corosync -t). */
+const CHECKED_WHEN_READ = new Set([
+  ...['totem.crypto_cipher', 'totem.crypto_hash', 'totem.crypto_model', 'totem.ip_version'],
+  ...['totem.knet_compression_model', 'system.qb_ipc_type', 'system.sched_rr', 'system.move_to_root_cgroup'],
+  'system.allow_knet_handle_fallback',
+]);
+
 const largest = (fact: KeyFact, max: number): number => (fact.name === 'linknumber' ? 255 : max);
 
-/** Words that Corosync does not look at, or that mean their opposite without a word. */
-const FORGIVING = [
-  'secauth',
-  'rrp_mode',
-  'clear_node_high_bit',
-  'broadcast',
-  'cancel_token_hold_on_retransmit',
-  'block_unlisted_ips',
-];
+/** Words that Corosync does not look at, or that mean their opposite without a word (each tried with corosync -t). */
+const FORGIVING = new Set([
+  ...['totem.rrp_mode', 'totem.clear_node_high_bit', 'totem.interface.broadcast', 'totem.block_unlisted_ips'],
+  ...['totem.cancel_token_hold_on_retransmit', 'quorum.device.model'],
+  ...['timestamp', 'fileline', 'function_name', 'blackbox'].map((name) => `logging.logger_subsys.${name}`),
+]);
+const isForgiven = ({ section, name }: KeyFact): boolean =>
+  FORGIVING.has(`${section}.${name}`) ||
+  section === 'logging.logging_daemon' ||
+  section.startsWith('resources.') ||
+  section.startsWith('quorum.device.');
 
 function checkChoice(
   entry: Entry,
@@ -148,8 +168,14 @@ function checkChoice(
     const on = replacing('Change to "on"', at, 'on');
     const why = 'Any word but exactly "on" means off, without a message: packets travel in the clear.';
     report.warn({ rule: 'secauth-word', at, message, why, fix: /^(yes|true|1|on)$/i.test(entry.value) ? on : fix });
-  } else if (FORGIVING.includes(fact.name) || (fact.name === 'knet_compression_model' && dialect !== 'corosync3')) {
-    report.warn({ rule: 'choice-ignored', at, message, why: 'Corosync takes it for its default without a word.', fix });
+  } else if (isForgiven(fact) || (fact.name === 'knet_compression_model' && dialect !== 'corosync3')) {
+    report.warn({
+      rule: 'choice-ignored',
+      at,
+      message,
+      why: 'Corosync does not look at it and says nothing: it means the default.',
+      fix,
+    });
   } else {
     const start = fact.name === 'provider' ? 'Corosync does not start with it.' : 'Corosync refuses the file.';
     // Their values are looked at when Corosync starts only (seen).
@@ -167,16 +193,18 @@ function checkChoice(
 
 function checkRepeats({ document }: Subject, section: Section, report: Report): void {
   const seen = new Map<string, Entry>();
+  const firstCounts = ['logging.logger_subsys', 'logging.logging_daemon'].includes(section.path);
   for (const entry of section.entries) {
     const before = seen.get(entry.name);
     seen.set(entry.name, entry);
     if (before === undefined) continue;
+    const [idle, counts] = firstCounts ? [entry, before] : [before, entry];
     report.warn({
       rule: 'repeated-key',
-      at: lineRange(document, before.line),
-      message: `"${entry.name}" stands here and again on line ${entry.line}.`,
-      why: 'The last one counts.',
-      fix: removingLines('Remove this line', before.line, before.line),
+      at: lineRange(document, idle.line),
+      message: `"${entry.name}" stands here and on line ${counts.line}.`,
+      why: `The ${firstCounts ? 'first' : 'last'} one counts.`,
+      fix: removingLines('Remove this line', idle.line, idle.line),
     });
   }
 }
