@@ -54,7 +54,9 @@ export function useDraft(engine: () => EngineKind): Draft {
     errors: computed(() => problems.value.filter(({ severity }) => severity === 'error').length),
     raised,
     differences: computed(() =>
-      plannedChanges(original.value, text.value, dialect.value).filter(({ sentence }) => !sentence.includes('config_version')),
+      plannedChanges(original.value, text.value, dialect.value).filter(
+        ({ sentence }) => !sentence.includes('config_version'),
+      ),
     ),
     open: (fresh) => {
       opened.value = fresh;

@@ -78,8 +78,15 @@ describe('the main job', () => {
     await page.locator('.monaco-diff-editor .line-insert').first().waitFor(seconds(20));
     await view.screenshot('3-configuration-review');
     await page.getByTestId('apply').click();
-    await page.getByTestId('apply-dialog').waitFor(seconds(10));
-    await page.getByTestId('operation-done').waitFor(seconds(60));
+    await page.getByTestId('apply-plan').waitFor(seconds(20));
+    assert.match(await page.getByTestId('plan-node-pve2').innerText(), /Nothing restarts/);
+    await view.screenshot('3b-apply-plan');
+    await page.getByTestId('apply-go').click();
+    await page.getByTestId('apply-keep').waitFor(seconds(60));
+    assert.match(await page.getByTestId('apply-countdown').innerText(), /^\d+\s*s$/);
+    await view.screenshot('3c-apply-on-trial');
+    await page.getByTestId('apply-keep').click();
+    await page.getByTestId('apply-outcome').getByText('stays on every node').waitFor(seconds(20));
     await view.screenshot('4-configuration-applied');
     for (const name of ['pve1', 'pve2', 'pve3']) {
       const text = onNode(name, 'cat', '/etc/corosync/corosync.conf');
@@ -114,14 +121,44 @@ describe('the main job', () => {
       await page.getByTestId('conf-merge').click();
       await page.getByTestId('conf-overtaken').waitFor({ state: 'detached', ...seconds(10) });
       await page.getByTestId('apply').click();
-      await page.getByTestId('operation-done').waitFor(seconds(60));
+      await page.getByTestId('apply-go').click(seconds(20));
+      // Closing the dialog leaves the question open on every screen.
+      await page.getByTestId('apply-keep').waitFor(seconds(60));
       await page.keyboard.press('Escape');
+      await goTo('Topology');
+      await view.screenshot('4c-trial-bar');
+      await page.getByTestId('trial-keep').click(seconds(10));
+      await page.getByTestId('trial-bar').waitFor({ state: 'detached', ...seconds(20) });
       const text = onNode('pve3', 'cat', '/etc/corosync/corosync.conf');
       assert.match(text, /token: 1300/);
       assert.match(text, /to_syslog: no/);
       assert.equal(versionIn(text), before + 2);
     },
   );
+
+  test('a change that is taken back leaves every node as it was, and the history tells', async () => {
+    const before = onNode('pve1', 'cat', '/etc/corosync/corosync.conf');
+    await goTo('Configuration');
+    await placeCursorAfter(page, 'secauth: off');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('join: 75');
+    await page.getByTestId('apply').click(seconds(10));
+    await page.getByTestId('apply-go').click(seconds(20));
+    await page.getByTestId('apply-back').click(seconds(60));
+    await page.getByTestId('apply-outcome').getByText('Every node is back').waitFor(seconds(30));
+    await view.screenshot('4d-taken-back');
+    await page.keyboard.press('Escape');
+    const after = onNode('pve1', 'cat', '/etc/corosync/corosync.conf');
+    assert.doesNotMatch(after, /join: 75/);
+    assert.equal(after.replace(/config_version: \d+/, ''), before.replace(/config_version: \d+/, ''));
+    await page.getByRole('button', { name: 'Discard changes' }).click();
+    await page.getByTestId('conf-history').click();
+    await page.getByTestId('history-dialog').getByText('went back').first().click(seconds(20));
+    await page.locator('.monaco-diff-editor').last().waitFor(seconds(20));
+    await view.screenshot('4e-history');
+    await page.keyboard.press('Escape');
+  });
 
   test(
     'a file written on one node is seen in the app through another',
@@ -184,6 +221,23 @@ describe('the main job', () => {
     if (runsAsRoot) assert.throws(() => onNode('pve1', 'touch', '/etc/pve/must-fail'), /Permission denied/);
   });
 
+  test('without quorum the glass can be broken, and only on purpose', async () => {
+    await goTo('Configuration');
+    await page.getByTestId('break-glass').click(seconds(20));
+    const dialog = page.getByTestId('emergency-dialog');
+    await dialog.waitFor(seconds(10));
+    assert.match(await dialog.innerText(), /two nodes may run the same guest/);
+    assert.ok(await page.getByTestId('emergency-go').isDisabled());
+    await page.getByTestId('emergency-name').fill('lab');
+    await view.screenshot('10b-break-glass');
+    await page.getByTestId('emergency-go').click();
+    await page.getByTestId('emergency-done').waitFor(seconds(30));
+    await page.keyboard.press('Escape');
+    await goTo('Topology');
+    await page.getByTestId('read-only-banner').waitFor({ state: 'detached', ...seconds(30) });
+    if (runsAsRoot) onNode('pve1', 'sh', '-c', 'echo alone > /etc/pve/alone');
+  });
+
   test('the nodes come back and the cluster is writable again', async () => {
     for (const name of ['pve3', 'spare1']) {
       await page.getByTestId('lab-menu').click();
@@ -231,6 +285,8 @@ async function placeCursorAfter(page: Page, text: string): Promise<void> {
   await page.keyboard.type(text);
   await page.keyboard.press('Enter');
   await page.keyboard.press('Escape');
+  // The keys that follow are for the text.
+  await page.locator('.find-widget :focus').waitFor({ state: 'detached', ...seconds(5) });
 }
 
 async function closeMenu(page: Page): Promise<void> {
