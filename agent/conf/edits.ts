@@ -37,30 +37,33 @@ export function applyEdits(text: string, edits: readonly TextEdit[]): string {
   return placed.reduce((before, { from, to, text: insert }) => before.slice(0, from) + insert + before.slice(to), text);
 }
 
-/** Sets one key of the first section at `path` with the fewest changes; null when there is no such section. */
+/** Sets one key with the fewest changes; null when there is no section at `path`. */
 export function setKey(text: string, path: string, name: string, value: string): string | null {
-  const document = parse(text);
-  const entry = entryAt(document, path, name);
-  if (entry !== null) {
-    const endColumn = entry.valueColumn + entry.value.length;
-    // `key:` with nothing after it: the blank belongs to the value.
-    const insert = entry.value === '' && !/[ \t]$/.test(lineText(document, entry.line)) ? ` ${value}` : value;
-    const column =
-      entry.value === '' ? lineText(document, entry.line).replace(/\r$/, '').length + 1 : entry.valueColumn;
-    return applyEdits(text, [
-      {
-        line: entry.line,
-        column,
-        endLine: entry.line,
-        endColumn: entry.value === '' ? column : endColumn,
-        text: insert,
-      },
-    ]);
-  }
-  const section = sectionsAt(document, path)[0];
-  if (section === undefined) return null;
-  return insertLines(document, section, [`${name}: ${value}`]);
+  const sections = sectionsAt(parse(text), path);
+  const section = sections.findLast(({ entries }) => entries.some((entry) => entry.name === name)) ?? sections[0];
+  return section === undefined ? null : setInSection(text, section, name, value);
 }
+
+/** Sets one key of a section of this text: the line that counts is changed, or one is put at the section's end. */
+export function setInSection(text: string, section: Section, name: string, value: string): string {
+  const entry = section.entries.findLast((one) => one.name === name);
+  if (entry === undefined) return insertAtEnd(text, section, [`${name}: ${value}`]);
+  const { line, valueColumn } = entry;
+  if (entry.value !== '') {
+    const endColumn = valueColumn + entry.value.length;
+    return applyEdits(text, [{ line, column: valueColumn, endLine: line, endColumn, text: value }]);
+  }
+  // `key:` with nothing after it: the blank belongs to the value.
+  const present = (text.split('\n')[line - 1] ?? '').replace(/\r$/, '');
+  const column = present.length + 1;
+  return applyEdits(text, [
+    { line, column, endLine: line, endColumn: column, text: /[ \t]$/.test(present) ? value : ` ${value}` },
+  ]);
+}
+
+/** Puts lines at the end of a section of this text, indented as their neighbours. */
+export const insertAtEnd = (text: string, section: Section, lines: readonly string[]): string =>
+  insertLines(parse(text), section, lines);
 
 /** `config_version` becomes exactly this. A totem section is made where none is. */
 export function setConfigVersion(text: string, version: number): string {

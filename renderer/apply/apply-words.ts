@@ -1,5 +1,5 @@
 /** An apply as a person says it. */
-import type { ApplyMethod, OpenApply } from '../../agent/rpc/api.ts';
+import type { ApplyMethod, OpenApply } from '../../electron/host/api.ts';
 
 export const METHOD_WORDS: Readonly<Record<ApplyMethod, string>> = {
   reload: 'Every node loads the file. Nothing restarts.',

@@ -155,7 +155,7 @@ describe('the main job', () => {
     await page.getByRole('button', { name: 'Discard changes' }).click();
     await page.getByTestId('conf-history').click();
     await page.getByTestId('history-dialog').getByText('went back').first().click(seconds(20));
-    await page.locator('.monaco-diff-editor').last().waitFor(seconds(20));
+    await page.getByTestId('history-dialog').locator('.line-insert').first().waitFor(seconds(20));
     await view.screenshot('4e-history');
     await page.keyboard.press('Escape');
   });
