@@ -33,7 +33,8 @@ export function completions(text: string, line: number, column: number): Complet
     const fact = keyFact(section.path, here.slice(0, colon).trim());
     return fact === null ? [] : values(fact);
   }
-  if (/[{}#]/.test(here)) return [];
+  // A name is one word: behind it only ":" or "{" may follow, and "Enter" must not put another one there.
+  if (/[{}#]/.test(here) || /[ \t]/.test(here.trimStart())) return [];
   const taken = new Set(section.entries.filter((entry) => entry.line !== line).map((entry) => entry.name));
   const keys = keysOf(section.path)
     .filter((fact) => !taken.has(fact.name) && fact.effect !== 'none')

@@ -221,6 +221,16 @@ describe('help while typing', () => {
     );
   });
 
+  test('nothing is offered behind a whole name, so that Enter begins a new line', () => {
+    for (const typed of ['logging ', 'logging {', 'to_syslog: yes', '# tot']) {
+      assert.deepEqual(
+        completions(typed, 1, typed.length + 1).filter(({ insert }) => insert.includes('{') || insert.endsWith(': ')),
+        [],
+        typed,
+      );
+    }
+  });
+
   test('a key says what it is, what it may be and what changing it takes', () => {
     const at = CONF.split('\n').findIndex((one) => one.includes('transport')) + 1;
     assert.match(hover(CONF, at, 4)?.body ?? '', /knet, udpu, udp[\s\S]*restarts/);

@@ -151,6 +151,16 @@ const isForgiven = ({ section, name }: KeyFact): boolean =>
   section.startsWith('resources.') ||
   section.startsWith('quorum.device.');
 
+/** Some keys say on and off, others yes and no. */
+function sameMeaning(word: string, values: readonly string[]): string | null {
+  const meant = /^(yes|true|1|on|enabled?)$/i.test(word)
+    ? ['on', 'yes']
+    : /^(no|false|0|off|disabled?)$/i.test(word)
+      ? ['off', 'no']
+      : [];
+  return meant.find((value) => values.includes(value)) ?? null;
+}
+
 function checkChoice(
   entry: Entry,
   fact: KeyFact,
@@ -160,7 +170,9 @@ function checkChoice(
 ): void {
   const at = valueRange(entry);
   const near =
-    values.find((value) => value.toLowerCase() === entry.value.toLowerCase()) ?? nearest(entry.value, values);
+    values.find((value) => value.toLowerCase() === entry.value.toLowerCase()) ??
+    sameMeaning(entry.value, values) ??
+    nearest(entry.value, values);
   const fix = near === null ? null : replacing(`Change to "${near}"`, at, near);
   const list = values.map((value) => `"${value}"`).join(', ');
   const message = `${fact.name} is ${values.length === 1 ? '' : 'one of '}${list}, not "${entry.value}".`;
