@@ -201,7 +201,8 @@ async function drift(ports: NodePorts, status: EngineStatus, json: boolean): Pro
     return { nodeId: member.nodeId, name: member.name, state: member.state, disk, running, same };
   });
   const local = ports.files.readConf();
-  const differences = local === null || local === tree ? [] : plannedChanges(tree, local).map(({ sentence }) => sentence);
+  const differences =
+    local === null || local === tree ? [] : plannedChanges(tree, local).map(({ sentence }) => sentence);
   if (json) printJson({ version, digest, nodes, differences });
   else {
     print(`The cluster's file has version ${version ?? 'none'}.\n`);

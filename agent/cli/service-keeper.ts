@@ -26,7 +26,7 @@ const usualTimes: KeeperTimes = {
 
 export class ServiceKeeper {
   readonly name: ServiceState['name'];
-  readonly #plan: () => Plan;
+  readonly #plan: (lastWords: string) => Plan;
   readonly #log: (severity: EventSeverity, message: string) => void;
   readonly #times: KeeperTimes;
   #wanted = false;
@@ -39,10 +39,13 @@ export class ServiceKeeper {
   #idle: string | null = null;
   #lastWords = '';
 
-  /** `plan` is asked at each start: configuration may have come or gone meanwhile. */
+  /**
+   * `plan` is asked at each start: configuration may have come or gone meanwhile. It is told what the program wrote
+   * to its standard error last.
+   */
   constructor(
     name: ServiceState['name'],
-    plan: () => Plan,
+    plan: (lastWords: string) => Plan,
     log: (severity: EventSeverity, message: string) => void,
     times: KeeperTimes = usualTimes,
   ) {
@@ -86,7 +89,7 @@ export class ServiceKeeper {
   }
 
   #spawn(): void {
-    const plan = this.#plan();
+    const plan = this.#plan(this.#lastWords);
     this.#idle = plan.kind === 'idle' ? plan.reason : null;
     if (plan.kind === 'idle') return;
     const [program = '', ...args] = plan.command;

@@ -10,9 +10,11 @@ import { join } from 'node:path';
 import { createBirpc } from 'birpc';
 import { putBackOverdue } from '../cluster/apply/guard-disk.ts';
 import { agentVersion, ownCommand } from '../cluster/installation.ts';
+import { nodeFiles } from '../cluster/node-ports.ts';
 import { connectSocket } from '../cluster/socket-client.ts';
 import type { ServiceName, SupervisorControl } from '../cluster/supervisor-control.ts';
 import { engineChoice } from '../engine/choice.ts';
+import { withoutOutdatedVersion } from '../engine/corosync/outdated-conf.ts';
 import { eventLog } from '../event-log.ts';
 import { jsonLines } from '../json-lines.ts';
 import type { NodeLayout } from '../node-layout.ts';
@@ -75,13 +77,23 @@ export async function startDetached(
   return 1;
 }
 
-function plans(layout: NodeLayout): Record<ServiceName, () => Plan> {
+function plans(layout: NodeLayout, log: ReturnType<typeof eventLog>): Record<ServiceName, (lastWords: string) => Plan> {
   return {
-    engine: () => {
+    engine: (lastWords) => {
       if (!existsSync(layout.corosyncConf)) {
         return { kind: 'idle', reason: `there is no ${layout.corosyncConf}: this node belongs to no cluster` };
       }
-      return { kind: 'run', command: engineChoice(layout) === 'corosync' ? ['corosync', '-f'] : ownCommand('engine') };
+      if (engineChoice(layout) !== 'corosync') return { kind: 'run', command: ownCommand('engine') };
+      const files = nodeFiles(layout);
+      const without = withoutOutdatedVersion(files.readConf() ?? '', lastWords);
+      if (without !== null) {
+        files.writeConf(without);
+        log(
+          'warning',
+          'corosync.conf has changed while this node was away: it joins without a config_version to get it',
+        );
+      }
+      return { kind: 'run', command: ['corosync', '-f'] };
     },
     pmxcfs: () => ({ kind: 'run', command: ownCommand('pmxcfs', '--foreground') }),
   };
@@ -89,7 +101,7 @@ function plans(layout: NodeLayout): Record<ServiceName, () => Plan> {
 
 async function supervise(layout: NodeLayout): Promise<number> {
   const log = eventLog(layout, 'supervisor');
-  const plan = plans(layout);
+  const plan = plans(layout, log);
   const keepers: Record<ServiceName, ServiceKeeper> = {
     engine: new ServiceKeeper('engine', plan.engine, log),
     pmxcfs: new ServiceKeeper('pmxcfs', plan.pmxcfs, log),

@@ -40,7 +40,10 @@ export function readBackCorosync(text: string, status: EngineStatus, cmap: (key:
   // What the file says is one thing, what the timers were set to another. Nodes without numbers are counted
   // differently by Corosync itself (measured), so nothing is known of them.
   const numbered = [...keys.keys()].filter((key) => /^nodelist\.node\.\d+\.nodeid$/.test(key)).length;
-  if (numbered > 0 && numbered === [...keys.keys()].filter((key) => /^nodelist\.node\.\d+\.ring0_addr$/.test(key)).length) {
+  if (
+    numbered > 0 &&
+    numbered === [...keys.keys()].filter((key) => /^nodelist\.node\.\d+\.ring0_addr$/.test(key)).length
+  ) {
     const { token, consensus } = effectiveTimers(parse(text));
     compare('runtime.config.totem.token', String(token));
     compare('runtime.config.totem.consensus', String(consensus));

@@ -56,6 +56,17 @@ describe('pvecm conf check', () => {
     assert.match(stdout, /odd\.conf:\d+:3: warning: .*Did you mean "link_mode".*\[unknown-key\]/);
   });
 
+  test('against the file that runs it names what a reload would not bring into effect', () => {
+    const other = file(
+      'other.conf',
+      GOOD.replace('transport: knet', 'transport: udpu').replace('secauth: on', 'secauth: off'),
+    );
+    const { status, stdout } = check(other, '--against', good);
+    assert.equal(status, 0);
+    assert.match(stdout, /warning: totem: transport changes from knet to udpu\. .*\[needs-restart\]/);
+    assert.equal(check(other, '--against', join(directory, 'none.conf')).status, 2);
+  });
+
   test('an error ends with 1, and names place, reason and fix', () => {
     const { status, stdout } = check(file('bad.conf', GOOD.replace('config_version: 1', 'config_version: 1 # first')));
     assert.equal(status, 1);
