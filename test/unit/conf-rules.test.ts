@@ -7,19 +7,20 @@ import { applyEdits, diagnose, newConf, type Environment } from '../../agent/con
 
 /** Met in the corpus; a name that goes, or comes, is a change of the interface. */
 const IN_THE_CORPUS = [
-  'address address-missing address-odd address-twice authkey-missing choice choice-ignored cipher-',
-  'needs-hash cluster-name-missing config-version-missing config-version-number config-version-positive',
-  'consensus-below-join consensus-below-token crypto-needs-knet device-excludes device-majority device-',
-  'votes expected-votes families-mixed family-not-allowed first-node-empty interface-without-link key-',
-  'length key-outside-section line-too-long link-missing link-number links-need-knet links-need-names',
-  'local-address-absent local-address-missing local-missing member-key missing-closing-brace multicast-',
-  'address multicast-missing name-not-stored name-twice no-crypto no-quorum node-empty node-name-',
-  'missing nodeid-knet nodeid-missing nodeid-twice nodelist-missing not-a-line nul-byte number poll-',
-  'period priority priority-needs-knet quorum-provider quotes repeated-key ringnumber-ignored rrp-',
-  'ignored secauth-word second-nodelist section-needs-key section-open-at-end section-without-name',
-  'stray-closing-brace text-after-brace text-after-closing-brace tie-breaker-odd timer-too-short token-',
-  'too-short totem-missing totem-version trailing-comment ttl-needs-udp two-node-count two-node-device',
-  'uidgid-key unknown-key unknown-section unresolvable',
+  'address address-missing address-odd address-twice authkey-missing choice choice-ignored',
+  'cipher-needs-hash cluster-name-missing config-version-missing config-version-number',
+  'config-version-positive consensus-below-join consensus-below-token crypto-needs-knet device-excludes',
+  'device-majority device-votes expected-votes families-mixed family-not-allowed first-node-empty',
+  'interface-without-link key-length key-outside-section line-too-long link-missing link-number',
+  'links-need-knet links-need-names local-address-absent local-address-missing local-missing member-key',
+  'missing-closing-brace multicast-address multicast-missing name-not-stored name-twice no-crypto',
+  'no-quorum node-empty node-name-missing nodeid-knet nodeid-missing nodeid-twice nodelist-missing',
+  'not-a-line nul-byte number poll-period priority priority-needs-knet quorum-provider quotes',
+  'repeated-key ringnumber-ignored rrp-ignored secauth-word second-nodelist section-needs-key',
+  'section-open-at-end section-without-name stray-closing-brace text-after-brace',
+  'text-after-closing-brace tie-breaker-odd timer-too-short token-too-short totem-missing totem-version',
+  'trailing-comment ttl-needs-udp two-node-count two-node-device uidgid-key unknown-key unknown-section',
+  'unresolvable',
 ].flatMap((line) => line.split(' '));
 
 interface Case {
