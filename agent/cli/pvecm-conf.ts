@@ -88,7 +88,8 @@ function check(files: readonly string[], options: CheckOptions): number {
     const errors = found.filter(({ severity }) => severity === 'error');
     const warnings = found.filter(({ severity }) => severity === 'warning');
     // What a running cluster does not look at would be taken by a reload, and keep it from starting later.
-    const live = errors.every(({ timeBomb }) => timeBomb);
+    const held = found.some(({ rule }) => ['needs-restart', 'reload-refused', 'reload-destroys'].includes(rule));
+    const live = errors.every(({ timeBomb }) => timeBomb) && !held;
     if (options.json === true) print({ file, errors: errors.map(asJson), warnings: warnings.map(asJson), live });
     else process.stdout.write(asText(file, found));
     if (errors.length > 0) worst = Math.max(worst, ERRORS);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { openPage, startApp, type OpenPage, type RunningApp } from './app.ts';
+import { lab, openPage, startApp, type OpenPage, type RunningApp } from './app.ts';
 
 const seconds = (count: number): { timeout: number } => ({ timeout: count * 1000 });
 
@@ -197,6 +197,31 @@ describe('the editor of corosync.conf', () => {
     );
     await view.screenshot('e5-compare');
     await page.getByTestId('edit-tab').click();
+  });
+
+  test('two of three are lost for good: the glass is broken, and the one that is left runs the file without them', async () => {
+    for (const name of ['pve2', 'pve3']) lab(app.directory, 'kill', name);
+    await page.getByTestId('emergency-banner').waitFor(seconds(30));
+    await page.getByTestId('form-tab').click();
+    for (const name of ['pve2', 'pve3']) {
+      await page.getByRole('button', { name: `Take ${name} out of the file` }).click();
+    }
+    assert.ok(await page.getByTestId('apply').isDisabled());
+    await page.getByTestId('break-glass').click();
+    await page.getByTestId('emergency-name').fill('lab');
+    assert.ok(await page.getByTestId('emergency-file').isChecked());
+    await view.screenshot('e6-break-glass');
+    await page.getByTestId('emergency-go').click();
+    await page.getByTestId('operation-done').waitFor(seconds(60));
+    await view.screenshot('e7-glass-broken');
+    await page.keyboard.press('Escape');
+    await page.getByTestId('emergency-banner').waitFor({ state: 'detached', ...seconds(30) });
+    const disk = lab(app.directory, 'exec', 'pve1', '--', 'cat', '/etc/corosync/corosync.conf');
+    assert.doesNotMatch(disk, /name: pve[23]/);
+    assert.match(lab(app.directory, 'exec', 'pve1', '--', 'pvecm', 'status'), /Quorate: +Yes/);
+    if (process.getuid?.() === 0) {
+      assert.equal(lab(app.directory, 'exec', 'pve1', '--', 'cat', '/etc/pve/corosync.conf'), disk);
+    }
   });
 
   test('nothing was fetched from anywhere else, and the page has nothing to complain about', () => {

@@ -1,4 +1,5 @@
 /** Without quorum: one file on every node that can be reached, compared, and then into the tree. */
+import { model, parse } from '../../../agent/conf/index.ts';
 import type { AgentClient } from '../agent/client.ts';
 import type { PlacedStep } from './join.ts';
 
@@ -19,7 +20,9 @@ export interface EmergencyConf {
 /** Rejects with which node did not take it; those that did keep it, for a mixture is what must not be. */
 export async function emergencyConf({ nodes, text, author, operation, onStep }: EmergencyConf): Promise<void> {
   const reachable = nodes.flatMap(({ name, client }) => (client === null ? [] : [{ name, client }]));
-  const missing = nodes.filter(({ client }) => client === null).map(({ name }) => name);
+  // A node that the new file does not name any more has no need of it.
+  const listed = new Set(model(parse(text)).nodelist.map((node) => node.name));
+  const missing = nodes.filter(({ name, client }) => client === null && listed.has(name)).map(({ name }) => name);
   const digests = new Map<string, string>();
   const failed: string[] = [];
   for (const { name, client } of reachable) {
