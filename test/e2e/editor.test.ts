@@ -199,6 +199,19 @@ describe('the editor of corosync.conf', () => {
     await page.getByTestId('edit-tab').click();
   });
 
+  test('a comparison that is closed while it is being made is no error', async () => {
+    for (const pause of [0, 5, 20, 60, 120, 250]) {
+      await page.getByTestId('review-tab').click();
+      await page.waitForTimeout(pause);
+      await page.getByTestId('edit-tab').click();
+    }
+    await page.getByTestId('review-tab').click();
+    for (const name of ['pve1', 'pve2', 'pve3']) await page.getByTestId('compare-with').selectOption(name);
+    await page.getByTestId('edit-tab').click();
+    await page.waitForTimeout(500);
+    assert.deepEqual(view.complaints, []);
+  });
+
   test('two of three are lost for good: the glass is broken, and the one that is left runs the file without them', async () => {
     for (const name of ['pve2', 'pve3']) lab(app.directory, 'kill', name);
     await page.getByTestId('emergency-banner').waitFor(seconds(30));

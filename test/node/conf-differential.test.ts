@@ -13,7 +13,7 @@ import { accidentalFile } from './conf-accidents.ts';
 
 const COROSYNC = '/usr/sbin/corosync';
 const skip = existsSync(COROSYNC) ? false : "Debian's package corosync is not installed";
-const FILES = 1500;
+const FILES = 1000;
 const NAME = hostname();
 
 /** Ours on purpose: Corosync says nothing and does something else than is meant (rules marked so in the docs). */
