@@ -24,8 +24,11 @@ export function outline(text: string): OutlineItem[] {
       return { ...common, name: node.name ?? `node ${node.nodeId ?? '?'}`, detail: addresses, kind: 'node' };
     }
     if (section.path === 'totem.interface') {
-      const link = section.entries.findLast(({ name }) => name === 'linknumber')?.value ?? '0';
-      return { ...common, name: `link ${link}`, detail: '', kind: 'link' };
+      const of = (key: string): string | undefined => section.entries.findLast(({ name }) => name === key)?.value;
+      // What an old file calls a ring is named so, though Corosync 3 takes such a section for link 0 (measured).
+      const [link, ring] = [of('linknumber'), of('ringnumber')];
+      const name = link === undefined && ring !== undefined ? `ring ${ring}` : `link ${link ?? '0'}`;
+      return { ...common, name, detail: '', kind: 'link' };
     }
     const count = section.path === 'nodelist' ? section.sections.filter(({ name }) => name === 'node').length : null;
     const nodes = count === null ? '' : `${count} ${count === 1 ? 'node' : 'nodes'}`;
