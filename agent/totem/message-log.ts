@@ -5,6 +5,7 @@ export interface LoggedMessage {
   readonly seq: number;
   readonly sender: NodeId;
   readonly encapsulated: boolean;
+  readonly safe: boolean;
   readonly body: Uint8Array;
   /** The packet as it was sent, for retransmission. */
   readonly packet: Uint8Array;
@@ -42,10 +43,14 @@ export class MessageLog {
     return found;
   }
 
-  /** The next message in agreed order, or undefined at a gap or the end. */
-  next(): LoggedMessage | undefined {
+  /**
+   * The next message in agreed order, or undefined at a gap, at the end, or at a safe message that not every member
+   * is known to have: what follows it waits too, because there is one order.
+   */
+  next(stable: number): LoggedMessage | undefined {
     const message = this.messages.get(this.delivered + 1);
-    if (message !== undefined) this.delivered += 1;
+    if (message === undefined || (message.safe && message.seq > stable)) return undefined;
+    this.delivered += 1;
     return message;
   }
 

@@ -11,6 +11,8 @@ export interface MessagePacket {
   readonly ring: RingId;
   readonly seq: number;
   readonly encapsulated: boolean;
+  /** To be delivered only once every member is known to have it (Totem, section 3: safe delivery). */
+  readonly safe: boolean;
   readonly body: Uint8Array;
 }
 
@@ -74,6 +76,8 @@ const HEADER_BYTES = 12;
 /** Bytes of a message packet around its body. */
 export const MESSAGE_OVERHEAD = HEADER_BYTES + 10 + 6 + 1;
 const MOST_NODES = 1024;
+const ENCAPSULATED = 1;
+const SAFE = 2;
 
 /** FNV-1a of the cluster's name: packets of another cluster on the same wire are not ours. */
 export function clusterTag(name: string): number {
@@ -188,6 +192,28 @@ class Reader {
   }
 }
 
+const messageFlags = (packet: Pick<MessagePacket, 'encapsulated' | 'safe'>): number =>
+  (packet.encapsulated ? ENCAPSULATED : 0) | (packet.safe ? SAFE : 0);
+
+/**
+ * Writes the head of a message packet into the first MESSAGE_OVERHEAD bytes of a buffer whose rest is the body, so
+ * that a body is packed where it is sent from.
+ */
+export function headMessage(buffer: Uint8Array, packet: Omit<MessagePacket, 'kind' | 'body'>, tag: number): void {
+  const view = new DataView(buffer.buffer, buffer.byteOffset, MESSAGE_OVERHEAD);
+  view.setUint16(0, MAGIC);
+  view.setUint8(2, FORMAT);
+  view.setUint8(3, KINDS.indexOf('message'));
+  view.setUint32(4, tag);
+  view.setUint32(8, packet.sender);
+  view.setUint32(12, packet.ring.representative);
+  view.setUint16(16, Math.floor(packet.ring.sequence / 0x1_0000_0000));
+  view.setUint32(18, packet.ring.sequence % 0x1_0000_0000);
+  view.setUint16(22, Math.floor(packet.seq / 0x1_0000_0000));
+  view.setUint32(24, packet.seq % 0x1_0000_0000);
+  view.setUint8(28, messageFlags(packet));
+}
+
 /** The packet's bytes. `tag` is clusterTag of the cluster's name. */
 export function encode(packet: Packet, tag: number): Uint8Array {
   const out = new Writer();
@@ -200,7 +226,7 @@ export function encode(packet: Packet, tag: number): Uint8Array {
     case 'message':
       out.ring(packet.ring);
       out.u48(packet.seq);
-      out.u8(packet.encapsulated ? 1 : 0);
+      out.u8(messageFlags(packet));
       out.bytes(packet.body);
       break;
     case 'token':
@@ -256,8 +282,12 @@ function read(input: Reader, tag: number): Packet | null {
   if (kind === undefined || input.u32() !== tag) return null;
   const sender = input.node();
   switch (kind) {
-    case 'message':
-      return { kind, sender, ring: input.ring(), seq: input.u48(), encapsulated: input.flag(), body: input.rest() };
+    case 'message': {
+      const [ring, seq, flags] = [input.ring(), input.u48(), input.u8()];
+      if (flags > (ENCAPSULATED | SAFE)) throw new Malformed();
+      const [encapsulated, safe] = [(flags & ENCAPSULATED) !== 0, (flags & SAFE) !== 0];
+      return { kind, sender, ring, seq, encapsulated, safe, body: input.rest() };
+    }
     case 'token': {
       const [ring, hop, seq, aru] = [input.ring(), input.u48(), input.u48(), input.u48()];
       const [aruSetter, flow, quiet] = [input.u32(), input.u16(), input.u16()];

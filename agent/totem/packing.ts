@@ -8,8 +8,13 @@ const FIRST = 1;
 const LAST = 2;
 const CHUNK_OVERHEAD = 3;
 
-interface Outgoing {
+/** A payload and how it is to be delivered: in the agreed order, or only once all members have it. */
+export interface Multicast {
   readonly payload: Uint8Array;
+  readonly safe: boolean;
+}
+
+interface Outgoing extends Multicast {
   /** Bytes already in a body. */
   sent: number;
 }
@@ -19,21 +24,35 @@ export class Outbox {
   private queue: Outgoing[] = [];
   /** Wholly sent, not yet delivered to ourselves: what a change of ring may have cut in two. */
   private underway: Outgoing[] = [];
+  /** Of `queue` and of `underway`: where they begin. */
+  private first = 0;
+  private firstUnderway = 0;
+  private waiting = 0;
 
   get size(): number {
-    return this.queue.length;
+    return this.queue.length - this.first;
+  }
+  /** What waits, in bytes. */
+  get bytes(): number {
+    return this.waiting;
   }
 
-  push(payload: Uint8Array): void {
-    this.queue.push({ payload, sent: 0 });
+  push(payload: Uint8Array, safe: boolean): void {
+    this.queue.push({ payload, safe, sent: 0 });
+    this.waiting += payload.length;
   }
 
-  /** The next body of at most `room` bytes, or null when nothing waits. */
-  fill(room: number): Uint8Array | null {
-    if (this.queue.length === 0) return null;
-    const body = new Uint8Array(room);
+  /**
+   * The next body of at most `room` bytes behind `ahead` free ones, or null when nothing waits. A body with a part
+   * of a safe payload is safe as a whole.
+   */
+  fill(room: number, ahead = 0): { readonly buffer: Uint8Array; readonly safe: boolean } | null {
+    if (this.size === 0) return null;
+    const buffer = new Uint8Array(ahead + room);
+    const body = buffer.subarray(ahead);
     let at = 0;
-    for (let head = this.queue[0]; head !== undefined; head = this.queue[0]) {
+    let safe = false;
+    for (let head = this.queue[this.first]; head !== undefined; head = this.queue[this.first]) {
       const free = room - at - CHUNK_OVERHEAD;
       const left = head.payload.length - head.sent;
       // A fragment smaller than this is not worth its chunk: better whole in the next body.
@@ -46,23 +65,37 @@ export class Outbox {
       body.set(head.payload.subarray(head.sent, head.sent + size), at + CHUNK_OVERHEAD);
       at += CHUNK_OVERHEAD + size;
       head.sent += size;
+      this.waiting -= size;
+      safe ||= head.safe;
       if (!last) break;
-      this.queue.shift();
+      this.first += 1;
       this.underway.push(head);
     }
-    return body.subarray(0, at);
+    // A long queue is not moved for each payload that leaves it.
+    if (this.first > 1024) {
+      this.queue = this.queue.slice(this.first);
+      this.first = 0;
+    }
+    return { buffer: buffer.subarray(0, ahead + at), safe };
   }
 
   /** One of our own payloads was delivered to us. Delivery keeps our order, so it is the oldest. */
   ownDelivered(): void {
-    this.underway.shift();
+    this.firstUnderway += 1;
+    if (this.firstUnderway <= 1024) return;
+    this.underway = this.underway.slice(this.firstUnderway);
+    this.firstUnderway = 0;
   }
 
   /** A new ring: takes back, in order, everything that was not delivered whole on the old one. */
-  takeBack(): Uint8Array[] {
-    const all = [...this.underway, ...this.queue].map((outgoing) => outgoing.payload);
+  takeBack(): Multicast[] {
+    const waiting = [...this.underway.slice(this.firstUnderway), ...this.queue.slice(this.first)];
+    const all = waiting.map(({ payload, safe }) => ({ payload, safe }));
     this.underway = [];
     this.queue = [];
+    this.first = 0;
+    this.firstUnderway = 0;
+    this.waiting = 0;
     return all;
   }
 }

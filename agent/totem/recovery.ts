@@ -38,6 +38,6 @@ export function planRecovery(
 /** What an old message resent itself was delivered long ago: only its number still matters. */
 function forResending(message: LoggedMessage, ring: RingId, tag: number): Uint8Array {
   if (!message.encapsulated) return message.packet;
-  const { seq, sender, encapsulated } = message;
-  return encode({ kind: 'message', sender, ring, seq, encapsulated, body: new Uint8Array() }, tag);
+  const { seq, sender, encapsulated, safe } = message;
+  return encode({ kind: 'message', sender, ring, seq, encapsulated, safe, body: new Uint8Array() }, tag);
 }

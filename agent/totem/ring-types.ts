@@ -1,5 +1,6 @@
 /** What goes into the ring's state machine and what comes out. */
 import type { NodeId, RingId } from './ids.ts';
+import type { Multicast } from './packing.ts';
 
 /** Milliseconds. */
 export interface RingTimeouts {
@@ -29,18 +30,25 @@ export interface RingConfig {
   readonly window: number;
   /** Highest ring sequence this node ever took part in, from stable storage. */
   readonly sequence: number;
+  /** Packets of one sender can overtake each other (several links in turn): a gap is a loss only on second sight. */
+  readonly patient: boolean;
 }
 
 export type RingInput =
   | { readonly kind: 'start' }
   | { readonly kind: 'packet'; readonly bytes: Uint8Array }
   | { readonly kind: 'timer' }
-  | { readonly kind: 'multicast'; readonly payload: Uint8Array }
+  | ({ readonly kind: 'multicast' } & Multicast)
+  /** This node can be reached now, and could not before. */
+  | { readonly kind: 'heard'; readonly node: NodeId }
+  /** From now on packets are at most this large, in bytes. */
+  | { readonly kind: 'datagram'; readonly bytes: number }
   | { readonly kind: 'peers'; readonly peers: readonly NodeId[]; readonly timeouts: RingTimeouts }
   | { readonly kind: 'leave' };
 
 export type RingEffect =
-  | { readonly kind: 'send'; readonly to: readonly NodeId[]; readonly packet: Uint8Array }
+  /** `again`: it was sent before and may have been lost, so that another way is worth a try. */
+  | { readonly kind: 'send'; readonly to: readonly NodeId[]; readonly packet: Uint8Array; readonly again: boolean }
   /** Must be on stable storage before the effects after it are carried out. */
   | { readonly kind: 'persist'; readonly sequence: number }
   | { readonly kind: 'deliver'; readonly sender: NodeId; readonly payload: Uint8Array }
@@ -48,7 +56,7 @@ export type RingEffect =
    * Just before a regular view: own payloads that were not delivered on the old ring, in order. The
    * caller multicasts them on the new one when the members know each other's groups.
    */
-  | { readonly kind: 'returned'; readonly payloads: readonly Uint8Array[] }
+  | { readonly kind: 'returned'; readonly payloads: readonly Multicast[] }
   | { readonly kind: 'view'; readonly regular: boolean; readonly ring: RingId; readonly members: readonly NodeId[] }
   | { readonly kind: 'phase'; readonly phase: RingPhase };
 

@@ -4,11 +4,13 @@
  */
 import { Gathering } from './gathering.ts';
 import { sameRing, type NodeId, type RingId } from './ids.ts';
-import { MessageLog, type LoggedMessage } from './message-log.ts';
+import { Delivery } from './delivery.ts';
+import { MessageLog } from './message-log.ts';
 import {
   clusterTag,
   decode,
   encode,
+  headMessage,
   MESSAGE_OVERHEAD,
   type CommitEntry,
   type CommitPacket,
@@ -18,7 +20,6 @@ import {
   type SignalPacket,
   type TokenPacket,
 } from './packet.ts';
-import { Inbox, Outbox } from './packing.ts';
 import { planRecovery } from './recovery.ts';
 import type { RingConfig, RingEffect, RingInput, RingPhase, RingTimeouts } from './ring-types.ts';
 import { Rotation, type NextBody } from './rotation.ts';
@@ -41,8 +42,6 @@ export class Ring {
   private config: RingConfig;
   private readonly tag: number;
   private readonly timers = new Timers<TimerName>();
-  private readonly outbox = new Outbox();
-  private readonly inbox = new Inbox();
   private effects: RingEffect[] = [];
   private now = 0;
 
@@ -50,7 +49,7 @@ export class Ring {
   private sequence: number;
   private ring: RingId;
   private members: readonly NodeId[] = [];
-  private log = new MessageLog();
+  private readonly delivery: Delivery;
   private gathering: Gathering;
   private forming: Forming | null = null;
 
@@ -69,11 +68,12 @@ export class Ring {
     // members of the ring that it was in, though it may have been that ring's representative.
     this.ring = { representative: config.self, sequence: config.sequence + 1 };
     this.gathering = new Gathering(config.self, [], []);
+    this.delivery = new Delivery(config.self, (effect) => this.effects.push(effect));
   }
 
-  /** Payloads that wait for the token: the caller's measure for back-pressure. */
+  /** Bytes that wait for the token: the caller's measure for back-pressure. */
   get backlog(): number {
-    return this.outbox.size;
+    return this.delivery.outbox.bytes;
   }
 
   /** When `step({kind: 'timer'})` is due, in the unit of `now`; Infinity when nothing is. */
@@ -95,8 +95,14 @@ export class Ring {
         for (const name of this.timers.due(now)) this.expire(name);
         break;
       case 'multicast':
-        this.outbox.push(input.payload);
+        this.delivery.outbox.push(input.payload, input.safe);
         this.hurry();
+        break;
+      case 'heard':
+        if (this.phase === 'gather') this.send([input.node], this.joinPacket(false));
+        break;
+      case 'datagram':
+        this.config = { ...this.config, datagram: input.bytes };
         break;
       case 'peers':
         this.reconfigure(input.peers, input.timeouts);
@@ -116,11 +122,11 @@ export class Ring {
   private get timeouts(): RingTimeouts {
     return this.config.timeouts;
   }
-  private send(to: readonly NodeId[], packet: Packet | Uint8Array): void {
+  private send(to: readonly NodeId[], packet: Packet | Uint8Array, again = false): void {
     const others = to.filter((node) => node !== this.self);
     if (others.length === 0) return;
     const bytes = packet instanceof Uint8Array ? packet : encode(packet, this.tag);
-    this.effects.push({ kind: 'send', to: others, packet: bytes });
+    this.effects.push({ kind: 'send', to: others, packet: bytes, again });
   }
   private enter(phase: RingPhase): void {
     if (this.phase === phase) return;
@@ -161,7 +167,7 @@ export class Ring {
         return this.gather([], []);
       case 'retransmit':
         if (this.passed === null) return;
-        this.send([this.passed.to], this.passed.packet);
+        this.send([this.passed.to], this.passed.packet, true);
         return this.timers.set('retransmit', this.now + this.timeouts.retransmit);
       case 'hold':
         return this.release();
@@ -309,7 +315,7 @@ export class Ring {
   // --- commit: the commit token goes round twice, collecting where everyone stands ---
 
   private whereWeAre(): NonNullable<CommitEntry['old']> {
-    return { ring: this.ring, aru: this.log.aru, high: this.log.high };
+    return { ring: this.ring, aru: this.delivery.log.aru, high: this.delivery.log.high };
   }
 
   private startForming(ring: RingId, members: readonly NodeId[]): void {
@@ -352,9 +358,9 @@ export class Ring {
   private recover(entries: readonly CommitEntry[]): void {
     const forming = this.forming;
     if (forming === null) return;
-    const plan = planRecovery(this.self, this.ring, this.log, entries, this.tag);
+    const plan = planRecovery(this.self, this.ring, this.delivery.log, entries, this.tag);
     this.forming = { ...forming, transitional: plan.transitional, resend: plan.resend };
-    this.log.high = plan.high;
+    this.delivery.log.high = plan.high;
     this.lastHop = 0;
     this.rotation = new Rotation();
     this.enter('recovery');
@@ -364,23 +370,15 @@ export class Ring {
   private install(): void {
     const forming = this.forming;
     if (forming === null) return;
-    this.deliverAgreed();
-    const comesWithUs = new Set(forming.transitional);
-    if (this.members.length > 0) {
-      this.effects.push({ kind: 'view', regular: false, ring: this.ring, members: forming.transitional });
-      // Past a gap only messages of members that come with us: others may depend on what is lost.
-      for (const message of this.log.remainder()) if (comesWithUs.has(message.sender)) this.handOver(message);
-    }
-    this.inbox.clear();
-    this.effects.push({ kind: 'returned', payloads: this.outbox.takeBack() });
+    if (this.members.length > 0) this.delivery.end(this.ring, forming.transitional);
+    this.delivery.begin(forming.log);
     this.ring = forming.ring;
     this.members = forming.members;
-    this.log = forming.log;
     this.forming = null;
     this.enter('operational');
     this.effects.push({ kind: 'view', regular: true, ring: this.ring, members: this.members });
     this.timers.set('merge', this.now + this.timeouts.merge);
-    this.deliverAgreed();
+    this.delivery.deliver();
     if (this.members.length === 1) {
       this.timers.stop('token');
       this.sendAlone();
@@ -392,39 +390,26 @@ export class Ring {
   private onMessage(packet: MessagePacket, bytes: Uint8Array): void {
     const log = this.logOf(packet.ring);
     if (log === null) return this.foreign(packet.sender, packet.ring);
-    const copy = bytes.slice();
-    const body = copy.subarray(copy.length - packet.body.length);
-    const { seq, sender, encapsulated } = packet;
-    if (!log.put({ seq, sender, encapsulated, body, packet: copy })) return;
+    const { seq, sender, encapsulated, safe, body } = packet;
+    if (!log.put({ seq, sender, encapsulated, safe, body, packet: bytes })) return;
     if (log === this.forming?.log && encapsulated) this.takeOld(body);
     if (this.phase === 'operational') {
       this.arrived();
-      this.deliverAgreed();
+      this.delivery.deliver();
     }
   }
 
   private logOf(ring: RingId): MessageLog | null {
     if (this.forming !== null && sameRing(ring, this.forming.ring)) return this.forming.log;
-    return this.members.length > 0 && sameRing(ring, this.ring) ? this.log : null;
+    return this.members.length > 0 && sameRing(ring, this.ring) ? this.delivery.log : null;
   }
 
   /** A message of our old ring, resent by a mate on the new one. */
   private takeOld(bytes: Uint8Array): void {
     const old = decode(bytes, this.tag);
     if (old?.kind !== 'message' || !sameRing(old.ring, this.ring)) return;
-    this.log.put({ seq: old.seq, sender: old.sender, encapsulated: old.encapsulated, body: old.body, packet: bytes });
-  }
-
-  private deliverAgreed(): void {
-    for (let message = this.log.next(); message !== undefined; message = this.log.next()) this.handOver(message);
-  }
-
-  private handOver(message: LoggedMessage): void {
-    if (message.encapsulated) return;
-    for (const payload of this.inbox.open(message.sender, message.body)) {
-      if (message.sender === this.self) this.outbox.ownDelivered();
-      this.effects.push({ kind: 'deliver', sender: message.sender, payload });
-    }
+    const { seq, sender, encapsulated, safe, body } = old;
+    this.delivery.log.put({ seq, sender, encapsulated, safe, body, packet: bytes });
   }
 
   // --- the token ---
@@ -450,21 +435,19 @@ export class Ring {
 
   private visit(token: TokenPacket, members: readonly NodeId[]): void {
     const recovering = this.phase === 'recovery';
-    const log = this.forming?.log ?? this.log;
+    const log = this.forming?.log ?? this.delivery.log;
     const { next, stable } = this.rotation.visit(token, log, {
       self: this.self,
       members: members.length,
       window: this.config.window,
       recovery: recovering ? { left: () => this.forming?.resend.length ?? 0 } : null,
-      resend: (packet) => this.send(members, packet),
+      patient: this.config.patient,
+      resend: (packet) => this.send(members, packet, true),
       nextBody: () => this.nextBody(),
       originate: (seq, body) => this.originate(log, members, seq, body),
     });
-    if (!recovering) {
-      this.deliverAgreed();
-      log.discard(stable);
-    }
-    const idle = !recovering && this.outbox.size === 0 && this.rotation.rests();
+    if (!recovering) this.delivery.settled(stable);
+    const idle = !recovering && this.delivery.outbox.size === 0 && this.rotation.rests();
     if (idle && this.isRepresentative()) {
       this.held = next;
       this.timers.set('hold', this.now + this.timeouts.hold);
@@ -473,18 +456,22 @@ export class Ring {
 
   /** The next thing to send on the forming or present ring. */
   private nextBody(): NextBody | null {
-    if (this.phase === 'recovery') {
-      const body = this.forming?.resend.shift();
-      return body === undefined ? null : { body, encapsulated: true };
+    if (this.phase !== 'recovery') {
+      const filled = this.delivery.outbox.fill(this.config.datagram - MESSAGE_OVERHEAD, MESSAGE_OVERHEAD);
+      return filled === null ? null : { ...filled, encapsulated: false };
     }
-    const body = this.outbox.fill(this.config.datagram - MESSAGE_OVERHEAD);
-    return body === null ? null : { body, encapsulated: false };
+    const old = this.forming?.resend.shift();
+    if (old === undefined) return null;
+    const buffer = new Uint8Array(MESSAGE_OVERHEAD + old.length);
+    buffer.set(old, MESSAGE_OVERHEAD);
+    return { buffer, safe: false, encapsulated: true };
   }
 
-  private originate(log: MessageLog, members: readonly NodeId[], seq: number, { body, encapsulated }: NextBody): void {
+  private originate(log: MessageLog, members: readonly NodeId[], seq: number, next: NextBody): void {
     const ring = this.forming?.ring ?? this.ring;
-    const packet = encode({ kind: 'message', sender: this.self, ring, seq, encapsulated, body }, this.tag);
-    log.put({ seq, sender: this.self, encapsulated, body, packet });
+    const { buffer: packet, encapsulated, safe } = next;
+    headMessage(packet, { sender: this.self, ring, seq, encapsulated, safe }, this.tag);
+    log.put({ seq, sender: this.self, encapsulated, safe, body: packet.subarray(MESSAGE_OVERHEAD), packet });
     this.send(members, packet);
   }
 
@@ -524,10 +511,10 @@ export class Ring {
   /** A ring of one needs no token. */
   private sendAlone(): void {
     for (let next = this.nextBody(); next !== null; next = this.nextBody()) {
-      const seq = this.log.high + 1;
-      this.originate(this.log, this.members, seq, next);
-      this.deliverAgreed();
-      this.log.discard(seq);
+      const { log } = this.delivery;
+      const seq = log.high + 1;
+      this.originate(log, this.members, seq, next);
+      this.delivery.settled(seq);
     }
   }
 }

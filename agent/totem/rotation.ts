@@ -9,7 +9,9 @@ const MOST_UNCONFIRMED = 2000;
 const MOST_MISSING = 60;
 
 export interface NextBody {
-  readonly body: Uint8Array;
+  /** MESSAGE_OVERHEAD free bytes, then the body. */
+  readonly buffer: Uint8Array;
+  readonly safe: boolean;
   /** A message of an old ring, resent in recovery. */
   readonly encapsulated: boolean;
 }
@@ -23,6 +25,8 @@ export interface Visitor {
   readonly window: number;
   /** In recovery: how many old messages this node still has to resend. */
   readonly recovery: { readonly left: () => number } | null;
+  /** Ask again only for what was missing at the last visit too. */
+  readonly patient: boolean;
   readonly resend: (packet: Uint8Array) => void;
   readonly nextBody: () => NextBody | null;
   readonly originate: (seq: number, body: NextBody) => void;
@@ -33,6 +37,7 @@ export class Rotation {
   private lastAru = 0;
   private sentLastVisit = 0;
   private idleVisits = 0;
+  private lastSeq = 0;
 
   /** Nothing was sent by anyone for two rotations: the token may rest. */
   rests(): boolean {
@@ -64,7 +69,9 @@ export class Rotation {
       aru = log.aru;
       aruSetter = aru === seq ? 0 : visitor.self;
     }
-    const lacking = log.missing(seq, MOST_MISSING).filter((number) => !stillMissing.includes(number));
+    const overdue = visitor.patient && visitor.recovery === null ? Math.min(seq, this.lastSeq) : seq;
+    this.lastSeq = seq;
+    const lacking = log.missing(overdue, MOST_MISSING).filter((number) => !stillMissing.includes(number));
     const stable = Math.min(aru, this.lastAru);
     this.lastAru = aru;
     this.sentLastVisit = sent;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { diagnose } from '../../agent/conf/index.ts';
 import { accidentalFile } from './conf-accidents.ts';
@@ -35,8 +35,9 @@ interface Verdict {
   readonly line: number | null;
 }
 
+/** Beside the file: a logfile without a path is made where Corosync stands. */
 function verdictOf(file: string): Verdict {
-  const { status, signal, stdout, stderr } = spawnSync(COROSYNC, ['-t', '-c', file], { encoding: 'utf8' });
+  const { status, signal, stdout, stderr } = spawnSync(COROSYNC, ['-t', '-c', file], { encoding: 'utf8', cwd: dirname(file) });
   const words = `${stdout}${stderr}`
     .split('\n')
     .filter((line) => /error/i.test(line) && !/exiting with status/.test(line))

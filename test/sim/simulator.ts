@@ -1,5 +1,6 @@
 /** The production ring, many of it, in virtual time on a network that misbehaves. One seed, one run. */
 import { nodeId, type NodeId, type RingId } from '../../agent/totem/ids.ts';
+import type { Multicast } from '../../agent/totem/packing.ts';
 import { Ring } from '../../agent/totem/ring.ts';
 import type { RingEffect, RingInput, RingTimeouts } from '../../agent/totem/ring-types.ts';
 import { Checkers } from './checkers.ts';
@@ -109,7 +110,7 @@ export class Simulation {
   private newRing(self: NodeId, sequence: number): Ring {
     return new Ring({
       ...{ self, clusterName: 'sim', peers: this.ids, timeouts: simulatedTimeouts },
-      ...{ datagram: 200, window: 20, sequence },
+      ...{ datagram: 200, window: 20, sequence, patient: false },
     });
   }
 
@@ -163,12 +164,12 @@ export class Simulation {
       node.inbox.push(input);
       return;
     }
-    const returned: Uint8Array[] = [];
+    const returned: Multicast[] = [];
     for (const effect of node.ring.step(input, this.now)) {
       if (effect.kind === 'returned') returned.push(...effect.payloads);
       else this.carryOut(node, effect);
     }
-    for (const payload of returned) this.feed(node, { kind: 'multicast', payload });
+    for (const multicast of returned) this.feed(node, { kind: 'multicast', ...multicast });
     const due = node.ring.deadline();
     if (due < node.nextTimer) {
       node.nextTimer = due;
@@ -215,11 +216,11 @@ export class Simulation {
   }
 
   private say(node: SimulatedNode): void {
-    if (node.up && node.ring.backlog < 50) {
+    if (node.up && node.ring.backlog < 10_000) {
       node.sent += 1;
       const text = `${node.id}/${node.life}/${node.sent}/${'x'.repeat(this.chance.below(this.chance.happens(0.1) ? 900 : 40))}`;
       this.checkers.said(node.id, text);
-      this.feed(node, { kind: 'multicast', payload: new TextEncoder().encode(text) });
+      this.feed(node, { kind: 'multicast', payload: new TextEncoder().encode(text), safe: this.chance.happens(0.3) });
     }
     if (!this.calm) this.queue.push(this.now + this.delay(40), { kind: 'say', node: node.id });
   }

@@ -21,8 +21,8 @@ import { EngineServer } from './server.ts';
 const DATAGRAM = 1400;
 /** Messages of all members in one rotation of the token. */
 const WINDOW = 64;
-/** Payloads handed to the ring before the token comes: the rest waits where a new ring can reorder it. */
-const RING_BACKLOG = 64;
+/** Bytes handed to the ring before the token comes: the rest waits where a new ring can reorder it. */
+const RING_BACKLOG = 2 * WINDOW * DATAGRAM;
 
 /** corosync.conf is missing or not to be used. */
 export class ConfRefused extends Error {
@@ -88,6 +88,7 @@ export class TotemEngine {
       datagram: DATAGRAM,
       window: WINDOW,
       sequence: this.#ringState.sequence,
+      patient: false,
     });
     this.#server = new EngineServer(
       {
@@ -158,14 +159,14 @@ export class TotemEngine {
     while (this.#ring.backlog < RING_BACKLOG) {
       const payload = this.#groups.next();
       if (payload === null) return;
-      this.#step({ kind: 'multicast', payload });
+      this.#step({ kind: 'multicast', payload, safe: false });
     }
   }
 
   #step(input: RingInput): void {
     const first: Uint8Array[] = [];
     for (const effect of this.#ring.step(input, performance.now())) this.#carryOut(effect, first);
-    for (const payload of first) this.#step({ kind: 'multicast', payload });
+    for (const payload of first) this.#step({ kind: 'multicast', payload, safe: false });
   }
 
   #carryOut(effect: RingEffect, first: Uint8Array[]): void {
@@ -179,7 +180,7 @@ export class TotemEngine {
         for (const event of this.#groups.deliver(effect.sender, effect.payload)) this.#server.push(event);
         return;
       case 'returned':
-        return this.#groups.returned(effect.payloads);
+        return this.#groups.returned(effect.payloads.map(({ payload }) => payload));
       case 'view':
         return this.#view(effect.regular, effect.ring, effect.members, first);
       case 'phase':
