@@ -37,7 +37,10 @@ interface Verdict {
 
 /** Beside the file: a logfile without a path is made where Corosync stands. */
 function verdictOf(file: string): Verdict {
-  const { status, signal, stdout, stderr } = spawnSync(COROSYNC, ['-t', '-c', file], { encoding: 'utf8', cwd: dirname(file) });
+  const { status, signal, stdout, stderr } = spawnSync(COROSYNC, ['-t', '-c', file], {
+    encoding: 'utf8',
+    cwd: dirname(file),
+  });
   const words = `${stdout}${stderr}`
     .split('\n')
     .filter((line) => /error/i.test(line) && !/exiting with status/.test(line))
