@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { EngineStatus, ReloadReport } from '../engine.ts';
 import type { EngineRequest, EngineTold } from './calls.ts';
-import { encodeFrame, FrameReader, type Frame } from './frames.ts';
+import { FrameReader, FrameWriter, type Frame } from './frames.ts';
 import type { GroupEvent } from './groups.ts';
 
 /** Bytes waiting for the ring above which clients are not read, and below which they are again. */
@@ -31,6 +31,7 @@ type Log = (severity: 'notice' | 'warning' | 'error', message: string) => void;
 
 interface Client {
   readonly socket: Socket;
+  readonly writer: FrameWriter;
   /** Groups asked for; true once its own join has been delivered. */
   readonly groups: Map<string, boolean>;
 }
@@ -40,6 +41,7 @@ export class EngineServer {
   readonly #log: Log;
   readonly #clients = new Set<Client>();
   readonly #holders = new Map<string, Client>();
+  readonly #unflushed = new Set<Client>();
   #server: Server | null = null;
   #paused = false;
 
@@ -68,8 +70,8 @@ export class EngineServer {
 
   pushStatus(): void {
     if (this.#clients.size === 0) return;
-    const bytes = encodeFrame({ kind: 'json', value: this.#told({ kind: 'status', status: this.#core.status() }) });
-    for (const client of this.#clients) this.#write(client, bytes);
+    const status = this.#core.status();
+    for (const client of this.#clients) this.#tell(client, { kind: 'status', status });
   }
 
   /** An event of a group, in the ring's order. */
@@ -80,12 +82,21 @@ export class EngineServer {
       const self = this.#core.status().localNode;
       if (event.view.joined.includes(self)) holder.groups.set(event.group, true);
       if (holder.groups.get(event.group) !== true) return;
-      const value = this.#told({ kind: 'view', group: event.group, view: event.view });
-      this.#write(holder, encodeFrame({ kind: 'json', value }));
+      this.#tell(holder, { kind: 'view', group: event.group, view: event.view });
     } else if (holder.groups.get(event.group) === true) {
-      const { group, sender, payload } = event;
-      this.#write(holder, encodeFrame({ kind: 'data', group, sender, payload }));
+      holder.writer.data(event.group, event.sender, event.payload);
+      this.#unflushed.add(holder);
     }
+  }
+
+  /** To be called when a step of the ring is over: what it delivered leaves together. */
+  flush(): void {
+    if (this.#unflushed.size === 0) return;
+    for (const client of this.#unflushed) {
+      client.writer.flush();
+      this.#cutOffIfDeaf(client);
+    }
+    this.#unflushed.clear();
   }
 
   /** To be called when the ring has taken payloads: clients that were held back are read again. */
@@ -95,12 +106,8 @@ export class EngineServer {
     for (const client of this.#clients) client.socket.resume();
   }
 
-  #told(told: EngineTold): EngineTold {
-    return told;
-  }
-
   #accept(socket: Socket): void {
-    const client: Client = { socket, groups: new Map() };
+    const client: Client = { socket, writer: new FrameWriter(socket), groups: new Map() };
     const reader = new FrameReader();
     this.#clients.add(client);
     socket.on('error', () => undefined);
@@ -118,8 +125,7 @@ export class EngineServer {
         for (const other of this.#clients) other.socket.pause();
       }
     });
-    const status = this.#told({ kind: 'status', status: this.#core.status() });
-    this.#write(client, encodeFrame({ kind: 'json', value: status }));
+    this.#tell(client, { kind: 'status', status: this.#core.status() });
     if (this.#paused) socket.pause();
   }
 
@@ -144,8 +150,7 @@ export class EngineServer {
     const request = frame.value as EngineRequest; // our own client's; each field is checked where it is used
     const answer = (error: unknown, report: ReloadReport | null = null): void => {
       const words = error === null ? null : error instanceof Error ? error.message : String(error);
-      const value = this.#told({ kind: 'answer', id: request.id, error: words, report });
-      this.#write(client, encodeFrame({ kind: 'json', value }));
+      this.#tell(client, { kind: 'answer', id: request.id, error: words, report });
     };
     this.#call(client, request).then((report) => answer(null, report), answer);
   }
@@ -175,10 +180,14 @@ export class EngineServer {
     }
   }
 
-  #write(client: Client, bytes: Buffer): void {
+  #tell(client: Client, told: EngineTold): void {
     if (client.socket.destroyed) return;
-    client.socket.write(bytes);
-    if (client.socket.writableLength < MOST_UNREAD) return;
+    client.writer.json(told);
+    this.#cutOffIfDeaf(client);
+  }
+
+  #cutOffIfDeaf(client: Client): void {
+    if (client.socket.destroyed || client.writer.unwritten < MOST_UNREAD) return;
     this.#log('error', 'a client does not read what its group delivers and was cut off');
     client.socket.destroy();
   }

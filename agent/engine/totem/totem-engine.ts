@@ -142,6 +142,7 @@ export class TotemEngine {
     this.#feedWaiting();
     this.#stepping = false;
     this.#arm();
+    this.#server.flush();
     this.#server.relieve();
   }
 
@@ -152,6 +153,7 @@ export class TotemEngine {
     if (this.#stepping) return;
     this.#feedWaiting();
     this.#arm();
+    this.#server.flush();
   }
 
   #feedWaiting(): void {
