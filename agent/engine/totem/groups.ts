@@ -24,7 +24,10 @@ export class Groups {
   /** Members in the view last given out, by group. */
   private readonly shown = new Map<string, readonly NodeId[]>();
   private queue: Uint8Array[] = [];
+  /** Where the queue begins: a long one is not moved for each payload that leaves it. */
+  private first = 0;
   private queued = 0;
+  private readonly names = new Names();
   private ring: RingId | null = null;
   private ringMembers: readonly NodeId[] = [];
   /** The groups of each ring member, while they are being told; null when all are known. */
@@ -44,27 +47,34 @@ export class Groups {
   }
 
   join(group: string): void {
-    this.push(named(JOIN, group, new Uint8Array()));
+    this.push(this.names.named(JOIN, group, new Uint8Array()));
   }
   leave(group: string): void {
-    this.push(named(LEAVE, group, new Uint8Array()));
+    this.push(this.names.named(LEAVE, group, new Uint8Array()));
   }
   multicast(group: string, payload: Uint8Array): void {
-    this.push(named(DATA, group, payload));
+    this.push(this.names.named(DATA, group, payload));
   }
 
   /** The next payload for the ring, or null when nothing waits or nothing may travel yet. */
   next(): Uint8Array | null {
     if (this.lists !== null) return null;
-    const payload = this.queue.shift() ?? null;
-    this.queued -= payload?.length ?? 0;
+    const payload = this.queue[this.first];
+    if (payload === undefined) return null;
+    this.first += 1;
+    this.queued -= payload.length;
+    if (this.first > 1024 || this.first === this.queue.length) {
+      this.queue = this.queue.slice(this.first);
+      this.first = 0;
+    }
     return payload;
   }
 
   /** The ring gives back what it did not deliver before it changed. */
   returned(payloads: readonly Uint8Array[]): void {
     const ours = payloads.filter((payload) => payload[0] !== LISTS);
-    this.queue = [...ours, ...this.queue];
+    this.queue = [...ours, ...this.queue.slice(this.first)];
+    this.first = 0;
     for (const payload of ours) this.queued += payload.length;
   }
 
@@ -85,7 +95,7 @@ export class Groups {
   deliver(sender: NodeId, payload: Uint8Array): GroupEvent[] {
     if (payload[0] === LISTS) return this.told(sender, payload);
     const length = payload[1] ?? 0;
-    const group = words.decode(payload.subarray(2, 2 + length));
+    const group = this.names.read(payload.subarray(2, 2 + length));
     const nodes = this.members.get(group) ?? new Set();
     switch (payload[0]) {
       case JOIN:
@@ -137,14 +147,38 @@ export class Groups {
   }
 }
 
-/** Kind, length of the name, name, bytes. A name has at most 255 bytes (Groups' callers see to it). */
-function named(kind: number, group: string, bytes: Uint8Array): Uint8Array {
-  const name = text.encode(group);
-  const payload = new Uint8Array(2 + name.length + bytes.length);
-  payload.set([kind, name.length]);
-  payload.set(name, 2);
-  payload.set(bytes, 2 + name.length);
-  return payload;
+/** Names of groups as bytes. The last one is kept both ways: most messages are of one group. */
+class Names {
+  private group = '';
+  private bytes = new Uint8Array();
+
+  /** Kind, length of the name, name, bytes. A name has at most 255 bytes (Groups' callers see to it). */
+  named(kind: number, group: string, bytes: Uint8Array): Uint8Array {
+    if (group !== this.group) this.keep(group, text.encode(group));
+    const name = this.bytes;
+    const payload = new Uint8Array(2 + name.length + bytes.length);
+    payload[0] = kind;
+    payload[1] = name.length;
+    payload.set(name, 2);
+    payload.set(bytes, 2 + name.length);
+    return payload;
+  }
+
+  read(name: Uint8Array): string {
+    if (!sameBytes(name, this.bytes)) this.keep(words.decode(name), name.slice());
+    return this.group;
+  }
+
+  private keep(group: string, bytes: Uint8Array<ArrayBuffer>): void {
+    this.group = group;
+    this.bytes = bytes;
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return false;
+  return true;
 }
 
 /** A list that is damaged or not ours counts as no groups. */
