@@ -266,6 +266,9 @@ export function encode(packet: Packet, tag: number): Uint8Array {
   return out.done();
 }
 
+/** Whether a payload of the wire is the ring's, by its first byte. */
+export const isRingPacket = (bytes: Uint8Array): boolean => bytes[0] === MAGIC >> 8;
+
 /** The packet in these bytes, or null for anything that is not a whole packet of this cluster. */
 export function decode(data: Uint8Array, tag: number): Packet | null {
   try {
