@@ -1,6 +1,6 @@
 /**
  * Payloads in and out of message bodies: small ones are packed together, large ones cut into fragments.
- * A body is a row of chunks: flags (1 byte: first, last), length (2 bytes), bytes.
+ * A body is a row of chunks: flags (1 byte: first, last), length (2 bytes), bytes; what is left of it is zeros.
  */
 import type { NodeId } from './ids.ts';
 
@@ -76,7 +76,8 @@ export class Outbox {
       this.queue = this.queue.slice(this.first);
       this.first = 0;
     }
-    return { buffer: buffer.subarray(0, ahead + at), safe };
+    // While more waits every body has one size, so that the kernel takes many in one call; the rest of it is zeros.
+    return { buffer: this.size > 0 ? buffer : buffer.subarray(0, ahead + at), safe };
   }
 
   /** One of our own payloads was delivered to us. Delivery keeps our order, so it is the oldest. */
@@ -111,6 +112,8 @@ export class Inbox {
       // Indexes are below body.length, by the loop's condition.
       const flags = body[at] ?? 0;
       const size = ((body[at + 1] ?? 0) << 8) | (body[at + 2] ?? 0);
+      // Zeros up to the end: a chunk of a payload has a flag or bytes.
+      if (flags === 0 && size === 0) break;
       const bytes = body.subarray(at + CHUNK_OVERHEAD, at + CHUNK_OVERHEAD + size);
       at += CHUNK_OVERHEAD + size;
       if (bytes.length !== size) break;
