@@ -1,0 +1,268 @@
+/**
+ * The links between this node and the others, as a state machine without clock or socket: which of them a packet
+ * takes, whether they work, and how large a packet they carry.
+ *
+ * The ring above it sends to nodes (Totem's redundant rings, Koch, Moser, Melliar-Smith 2002, and knet's links are
+ * both just rules for which links carry a copy); the sockets below send over links.
+ */
+import type { NodeId } from '../ids.ts';
+import { LinkHealth } from './health.ts';
+import type { LinkConfig, LinkEffect, LinksConfig, LinkTimes, PathStatus, Way } from './link-types.ts';
+import { PathMtu } from './path-mtu.ts';
+import { decodeProbe, encodeProbe, SMALLEST_ASK } from './probe.ts';
+import { Routes, type Candidate } from './routes.ts';
+
+/** With a single link there is nothing to switch to: an idle node should not wake up for it more often. Milliseconds. */
+const SINGLE: LinkTimes = { pingInterval: 1_000, pingTimeout: 3_200, pongCount: 2 };
+/** A timer this late means that the process stood still, and with it its view of the links. Milliseconds. */
+const LATE = 100;
+/** Retries of a size come with small asks that tell a narrow link from one that is cut; not more often than this. Milliseconds. */
+const BESIDE = 20;
+
+interface Path {
+  readonly link: LinkConfig;
+  readonly peer: Peer;
+  readonly address: string;
+  readonly health: LinkHealth;
+  readonly mtu: PathMtu;
+  smallAt: number;
+}
+
+interface Peer {
+  readonly node: NodeId;
+  readonly single: boolean;
+  readonly paths: Map<number, Path>;
+  reachable: boolean;
+}
+
+export class Links {
+  #config: LinksConfig;
+  #peers = new Map<NodeId, Peer>();
+  #paths: Path[] = [];
+  #routes: Routes;
+  #deadline = Infinity;
+  #datagram = 0;
+
+  constructor(config: LinksConfig) {
+    this.#config = config;
+    this.#routes = this.#newRoutes();
+  }
+
+  /** Can a packet overtake another of the same sender, in a network that works? Then a gap is not a loss at once. */
+  get reorders(): boolean {
+    return this.#config.mode !== 'passive' && this.#config.links.length > 1;
+  }
+
+  start(now: number): LinkEffect[] {
+    return this.reconfigure(this.#config, now);
+  }
+
+  /** From now on these links and peers. What is known of a link to a peer stays while its address does. */
+  reconfigure(config: LinksConfig, now: number): LinkEffect[] {
+    const topChanged = config.netmtu !== this.#config.netmtu;
+    this.#config = config;
+    const before = this.#peers;
+    this.#peers = new Map();
+    this.#paths = [];
+    for (const { node, links } of config.peers) {
+      const old = before.get(node);
+      const shared = links.flatMap(({ link: number, address }) =>
+        config.links.filter(({ link }) => link === number).map((link) => ({ link, address })),
+      );
+      const peer: Peer = { node, single: shared.length === 1, paths: new Map(), reachable: false };
+      for (const { link, address } of shared) {
+        const known = old?.paths.get(link.link);
+        const same = known !== undefined && known.address === address ? known : null;
+        const times = peer.single ? singleTimes(link) : link;
+        const health = same?.health ?? new LinkHealth(times, now);
+        health.retime(times);
+        const measured = topChanged || same?.link.overhead !== link.overhead ? null : same.mtu;
+        const mtu = measured ?? new PathMtu(config.netmtu);
+        if (measured === null && health.answers) mtu.begin(now);
+        const path = { link, peer, address, health, mtu, smallAt: same?.smallAt ?? -Infinity };
+        peer.paths.set(link.link, path);
+        this.#paths.push(path);
+      }
+      peer.reachable = old?.reachable === true && [...peer.paths.values()].some(({ health }) => health.answers);
+      this.#peers.set(node, peer);
+    }
+    this.#routes = this.#newRoutes();
+    const effects = this.#ask(now);
+    this.#size(effects);
+    return effects;
+  }
+
+  /** The copies of a packet to these nodes. The answer belongs to the links: it must not be changed. */
+  route(to: readonly NodeId[], again: boolean): readonly Way[] {
+    return this.#routes.route(to, again);
+  }
+
+  /** Any genuine packet came from this node over this link. */
+  heard(link: number, sender: NodeId, now: number): void {
+    const path = this.#peers.get(sender)?.paths.get(link);
+    if (path === undefined || path.health.state === 'up') return;
+    if (path.health.heard(now)) this.#deadline = Math.min(this.#deadline, path.health.due());
+  }
+
+  /** A payload of the links' own kinds came from this node over this link. Anything else is ignored. */
+  receive(link: number, sender: NodeId, payload: Uint8Array, now: number): LinkEffect[] {
+    const path = this.#peers.get(sender)?.paths.get(link);
+    const probe = decodeProbe(payload);
+    if (path === undefined || probe === null) return [];
+    this.heard(link, sender, now);
+    const { id, sentAt, bytes } = probe;
+    if (probe.kind === 'ask') {
+      return [{ kind: 'send', link, to: sender, payload: encodeProbe({ kind: 'answer', id, sentAt, bytes }) }];
+    }
+    return this.#answered(path, id, sentAt, bytes, now);
+  }
+
+  /** The kernel refused a payload of so many bytes as too large for the way to this peer (EMSGSIZE). */
+  tooLarge(link: number, peer: NodeId, bytes: number, now: number): LinkEffect[] {
+    const path = this.#peers.get(peer)?.paths.get(link);
+    if (path === undefined) return [];
+    path.mtu.tooLarge(bytes + path.link.overhead, now);
+    this.#deadline = Math.min(this.#deadline, path.mtu.due());
+    const effects: LinkEffect[] = [];
+    this.#size(effects);
+    return effects;
+  }
+
+  /** When `timer` wants to be called; it may become earlier with every call of another method. */
+  deadline(): number {
+    return this.#deadline;
+  }
+
+  timer(now: number): LinkEffect[] {
+    const late = now - this.#deadline;
+    if (late > LATE) for (const { health } of this.#paths) health.excuse(late, now);
+    const effects: LinkEffect[] = [];
+    for (const path of this.#paths) {
+      const { health } = path;
+      if (health.rowEndsAt() <= now) {
+        health.endRow();
+        path.mtu.rest();
+        this.#routes.forget();
+      }
+      if (health.downAt() <= now) {
+        effects.push({ kind: 'down', link: path.link.link, peer: path.peer.node, reason: health.goDown(now) });
+        path.mtu.rest();
+        this.#routes.forget();
+      }
+      if (![...path.peer.paths.values()].some((one) => one.health.answers)) path.peer.reachable = false;
+    }
+    effects.push(...this.#ask(now));
+    this.#size(effects);
+    return effects;
+  }
+
+  status(): PathStatus[] {
+    return this.#paths.map(({ link, peer, address, health, mtu }) => ({
+      ...{ link: link.link, peer: peer.node, address, state: health.state, since: health.since },
+      ...{ latencyUs: health.latencyUs, mtu: mtu.good, failures: health.failures },
+    }));
+  }
+
+  #newRoutes(): Routes {
+    return new Routes(this.#config.mode, (node) =>
+      [...(this.#peers.get(node)?.paths.values() ?? [])].map(({ link, health }): Candidate => ({
+        ...link,
+        state: health.state === 'up' ? 'up' : health.state === 'untested' || health.answers ? 'maybe' : 'down',
+      })),
+    );
+  }
+
+  #answered(path: Path, id: number, sentAt: number, bytes: number, now: number): LinkEffect[] {
+    const { health, mtu, peer, link } = path;
+    const answeredBefore = health.answers;
+    const { ours, up } = health.answered(id, sentAt, now);
+    if (!ours) return [];
+    const effects: LinkEffect[] = [];
+    if (!answeredBefore && health.answers) mtu.begin(now);
+    if (bytes > SMALLEST_ASK) mtu.answered(bytes + link.overhead, now);
+    else mtu.proof(sentAt);
+    if (up || answeredBefore !== health.answers) this.#routes.forget();
+    if (up) {
+      const reason = `answers within ${((health.latencyUs ?? 0) / 1000).toFixed(1)} ms`;
+      effects.push({ kind: 'up', link: link.link, peer: peer.node, reason });
+    }
+    if (!peer.reachable && health.answers) {
+      peer.reachable = true;
+      effects.push({ kind: 'reachable', node: peer.node });
+    }
+    if (mtu.due() <= now) effects.push(...this.#askPath(path, now));
+    this.#deadline = Math.min(this.#deadline, health.due(), mtu.due());
+    this.#size(effects);
+    return effects;
+  }
+
+  #ask(now: number): LinkEffect[] {
+    const effects: LinkEffect[] = [];
+    this.#deadline = Infinity;
+    for (const path of this.#paths) {
+      effects.push(...this.#askPath(path, now));
+      const { health, mtu } = path;
+      this.#deadline = Math.min(this.#deadline, health.due(), health.downAt(), health.rowEndsAt(), mtu.due());
+    }
+    return effects;
+  }
+
+  #askPath(path: Path, now: number): LinkEffect[] {
+    const { health, mtu, peer, link } = path;
+    const effects: LinkEffect[] = [];
+    const regular = health.isDue(now);
+    // On an idle link that is alone one ask does for both: it is padded to the size that is to be confirmed.
+    const both = regular && peer.single && health.state === 'up';
+    let small = regular;
+    if (mtu.due() <= (both ? now + SINGLE.pingInterval / 8 : now)) {
+      mtu.settle(now);
+      const again = mtu.inDoubt;
+      const size = mtu.next(now, (health.latencyUs ?? 0) / 1000);
+      if (size !== null) {
+        const instead = both && !again;
+        effects.push(this.#sendAsk(path, size - link.overhead, instead ? 'both' : 'padded', now));
+        small = instead ? false : regular || (again && now - path.smallAt >= BESIDE);
+      }
+    }
+    if (small) effects.push(this.#sendAsk(path, SMALLEST_ASK, 'small', now));
+    return effects;
+  }
+
+  #sendAsk(path: Path, bytes: number, kind: 'small' | 'padded' | 'both', now: number): LinkEffect {
+    if (kind === 'small') path.smallAt = now;
+    const id = path.health.asked(now, kind);
+    // One byte more than a small one at least, so that its answer is known for what it is.
+    const ask = {
+      kind: 'ask',
+      id,
+      sentAt: now,
+      bytes: kind === 'small' ? bytes : Math.max(bytes, SMALLEST_ASK + 1),
+    } as const;
+    return { kind: 'send', link: path.link.link, to: path.peer.node, payload: encodeProbe(ask) };
+  }
+
+  /** Adds the effect when the largest payload for all has changed. A link that is down counts with what it last carried. */
+  #size(effects: LinkEffect[]): void {
+    let bytes = Infinity;
+    for (const { health, mtu, link } of this.#paths) {
+      if (health.answeredAt !== -Infinity) bytes = Math.min(bytes, mtu.usable - link.overhead);
+    }
+    if (bytes === Infinity) {
+      for (const { overhead } of this.#config.links) {
+        bytes = Math.min(bytes, new PathMtu(this.#config.netmtu).usable - overhead);
+      }
+    }
+    if (bytes === this.#datagram || bytes === Infinity) return;
+    this.#datagram = bytes;
+    effects.push({ kind: 'datagram', bytes });
+  }
+}
+
+/** A file that asks for less than our times with a single link is followed. */
+function singleTimes({ pongCount, pingInterval, pingTimeout }: LinkTimes): LinkTimes {
+  return {
+    pongCount,
+    pingInterval: Math.max(pingInterval, SINGLE.pingInterval),
+    pingTimeout: Math.max(pingTimeout, SINGLE.pingTimeout),
+  };
+}
