@@ -11,8 +11,8 @@ export class Delivery {
   private readonly effect: (effect: RingEffect) => void;
   /** Messages of the present ring. */
   log = new MessageLog();
-  /** Every member of the present ring has everything up to here. */
-  private stable = 0;
+  /** Every member of the present ring is known to have everything up to here. */
+  stable = 0;
 
   constructor(self: NodeId, effect: (effect: RingEffect) => void) {
     this.self = self;
@@ -26,19 +26,21 @@ export class Delivery {
 
   /** The token has shown that all members have everything up to `stable`. */
   settled(stable: number): void {
-    this.stable = Math.max(this.stable, stable);
+    if (stable > this.stable) this.stable = stable;
     this.deliver();
-    this.log.discard(stable);
+    this.log.discard(this.stable);
   }
 
   /**
    * The present ring ends, and `transitional` of its members come with us: what is left of it, in the regular and in
-   * the transitional configuration (extended virtual synchrony, section 3). A safe message of which we do not know
-   * that all had it belongs to the second: those that come with us have it.
+   * the transitional configuration (extended virtual synchrony, section 3). `stable` is the most that any of them
+   * knew all members to have, so that all of them draw the line between the two configurations at the same message.
+   * A safe message beyond it belongs to the second: those that come with us have it.
    */
-  end(ring: RingId, transitional: readonly NodeId[]): void {
+  end(ring: RingId, transitional: readonly NodeId[], stable: number): void {
+    this.stable = Math.max(this.stable, stable);
     this.deliver();
-    this.effect({ kind: 'view', regular: false, ring, members: transitional });
+    this.effect({ kind: 'view', regular: false, ring, members: transitional, left: [] });
     this.deliverUpTo(Infinity);
     // Past a gap only messages of members that come with us: others may depend on what is lost.
     const comesWithUs = new Set(transitional);

@@ -17,9 +17,12 @@ export class Gathering {
   private readonly proc = new Set<NodeId>();
   private readonly fail = new Set<NodeId>();
   private readonly agreed = new Set<NodeId>();
+  /** When it began, in milliseconds. */
+  readonly since: number;
 
-  constructor(self: NodeId, proc: Iterable<NodeId>, fail: Iterable<NodeId>) {
+  constructor(self: NodeId, proc: Iterable<NodeId>, fail: Iterable<NodeId>, since: number) {
     this.self = self;
+    this.since = since;
     this.proc.add(self);
     for (const node of proc) this.proc.add(node);
     for (const node of fail) this.fail.add(node);
@@ -46,16 +49,20 @@ export class Gathering {
     this.disagree();
   }
 
+  /** Not with this node in this round. False when that changes nothing. */
+  exclude(node: NodeId): boolean {
+    if (!this.proc.has(node) || this.fail.has(node)) return false;
+    this.fail.add(node);
+    this.disagree();
+    return true;
+  }
+
   /** `known` are the configured nodes: others cannot be brought in by hearsay. */
   hear(join: JoinPacket, known: ReadonlySet<NodeId>): JoinVerdict {
     if (this.fail.has(join.sender)) return 'ignored';
     const proc = join.proc.filter((node) => known.has(node) || node === this.self);
-    const equal =
-      proc.length === this.proc.size &&
-      join.fail.length === this.fail.size &&
-      proc.every((node) => this.proc.has(node)) &&
-      join.fail.every((node) => this.fail.has(node));
-    if (equal) {
+    const isSubset = proc.every((node) => this.proc.has(node)) && join.fail.every((node) => this.fail.has(node));
+    if (isSubset && proc.length === this.proc.size && join.fail.length === this.fail.size) {
       this.agreed.add(join.sender);
       return 'agrees';
     }
@@ -66,11 +73,7 @@ export class Gathering {
       this.disagree();
       return 'learned';
     }
-    const isSubset =
-      this.proc.has(join.sender) &&
-      proc.every((node) => this.proc.has(node)) &&
-      join.fail.every((node) => this.fail.has(node));
-    if (isSubset) return 'behind';
+    if (isSubset && this.proc.has(join.sender)) return 'behind';
     this.proc.add(join.sender);
     for (const node of proc) this.proc.add(node);
     for (const node of join.fail) this.fail.add(node);

@@ -25,3 +25,17 @@ export const sameRing = (a: RingId, b: RingId): boolean =>
 
 /** `1.1928`: representative, then sequence in hexadecimal, as corosync-quorumtool prints it. */
 export const formatRingId = (ring: RingId): string => `${ring.representative}.${ring.sequence.toString(16)}`;
+
+const EPOCH_MS = Date.UTC(2026, 0, 1);
+
+/**
+ * Where a node without stored ring sequence starts: a number that no earlier life of it can have used. A second of
+ * time has 4096 numbers, more than a node can form rings; a random part keeps apart two lives whose clocks say the
+ * same second, because one of them went wrong. Below 2^48 for two thousand years.
+ * @param unixMs the time of day in milliseconds
+ * @param random at least 0, less than 1
+ */
+export function sequenceWithoutDisk(unixMs: number, random: number): number {
+  const seconds = Math.max(0, Math.floor((unixMs - EPOCH_MS) / 1000));
+  return seconds * 4096 + Math.floor(random * 1024) * 4;
+}

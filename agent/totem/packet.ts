@@ -29,8 +29,10 @@ export interface TokenPacket {
   readonly aru: number;
   /** Who lowered aru; 0 when nobody is behind. */
   readonly aruSetter: number;
-  /** Messages sent in the last rotation, for flow control. */
+  /** Messages sent in the last rotation, again or for the first time, for flow control. */
   readonly flow: number;
+  /** Messages that wait at all nodes, as each told at its last visit: who has more waiting may send more. */
+  readonly backlog: number;
   /** Recovery: members in a row that had nothing to resend and lacked nothing. */
   readonly quiet: number;
   /** Message numbers somebody lacks. */
@@ -43,6 +45,8 @@ export interface JoinPacket {
   readonly leaving: boolean;
   /** Highest ring sequence the sender has heard of. */
   readonly sequence: number;
+  /** config_version of the sender's configuration. */
+  readonly version: number;
   readonly proc: readonly NodeId[];
   readonly fail: readonly NodeId[];
 }
@@ -50,7 +54,19 @@ export interface JoinPacket {
 export interface CommitEntry {
   readonly node: NodeId;
   /** What the node brings from the ring it comes from; null before it has filled it in. */
-  readonly old: { readonly ring: RingId; readonly aru: number; readonly high: number } | null;
+  readonly old: OldRing | null;
+}
+
+export interface OldRing {
+  readonly ring: RingId;
+  /** The node has received everything up to here. */
+  readonly aru: number;
+  /** Highest number that it knows to exist. */
+  readonly high: number;
+  /** It knows every member of that ring to have everything up to here. */
+  readonly stable: number;
+  /** Nodes that it has heard say goodbye since. */
+  readonly left: readonly NodeId[];
 }
 
 export interface CommitPacket {
@@ -60,17 +76,26 @@ export interface CommitPacket {
   readonly entries: readonly CommitEntry[];
 }
 
-/** `merge`: this ring exists, join us. `wake`: somebody wants the held token to move. */
-export interface SignalPacket {
-  readonly kind: 'merge' | 'wake';
+/** This ring exists, and would have you in it. */
+export interface MergePacket {
+  readonly kind: 'merge';
+  readonly sender: NodeId;
+  readonly ring: RingId;
+  /** config_version of the sender's configuration. */
+  readonly version: number;
+}
+
+/** Somebody wants the held token to move. */
+export interface WakePacket {
+  readonly kind: 'wake';
   readonly sender: NodeId;
   readonly ring: RingId;
 }
 
-export type Packet = MessagePacket | TokenPacket | JoinPacket | CommitPacket | SignalPacket;
+export type Packet = MessagePacket | TokenPacket | JoinPacket | CommitPacket | MergePacket | WakePacket;
 
 const MAGIC = 0x524d;
-const FORMAT = 1;
+const FORMAT = 2;
 const KINDS = ['message', 'token', 'join', 'commit', 'merge', 'wake'] as const;
 const HEADER_BYTES = 12;
 /** Bytes of a message packet around its body. */
@@ -136,8 +161,9 @@ class Writer {
   }
 }
 
-/** Thrown inside this file only, and caught in decode. */
+/** Thrown inside this file only, and caught in decode. Made once: a stack trace for each bad packet is dear. */
 class Malformed extends Error {}
+const MALFORMED = new Malformed();
 
 class Reader {
   private readonly view: DataView;
@@ -150,7 +176,7 @@ class Reader {
   }
   private take(bytes: number): number {
     const from = this.at;
-    if (from + bytes > this.data.length) throw new Malformed();
+    if (from + bytes > this.data.length) throw MALFORMED;
     this.at = from + bytes;
     return from;
   }
@@ -168,27 +194,37 @@ class Reader {
   }
   flag(): boolean {
     const value = this.u8();
-    if (value > 1) throw new Malformed();
+    if (value > 1) throw MALFORMED;
     return value === 1;
   }
   node(): NodeId {
     const value = this.u32();
-    if (value === 0) throw new Malformed();
+    if (value === 0) throw MALFORMED;
     return nodeId(value);
   }
   ring(): RingId {
     return { representative: this.node(), sequence: this.u48() };
   }
+  /** Before room is made for a list: a few bytes that claim 65535 entries must not cost half a megabyte. */
+  private expect(bytes: number): void {
+    if (this.at + bytes > this.data.length) throw MALFORMED;
+  }
+  numbers(): number[] {
+    const count = this.u16();
+    this.expect(count * 6);
+    return Array.from({ length: count }, () => this.u48());
+  }
   nodes(): NodeId[] {
     const count = this.u16();
-    if (count > MOST_NODES) throw new Malformed();
+    if (count > MOST_NODES) throw MALFORMED;
+    this.expect(count * 4);
     return Array.from({ length: count }, () => this.node());
   }
   rest(): Uint8Array {
     return this.data.subarray(this.take(this.data.length - this.at));
   }
   end(): void {
-    if (this.at !== this.data.length) throw new Malformed();
+    if (this.at !== this.data.length) throw MALFORMED;
   }
 }
 
@@ -235,7 +271,8 @@ export function encode(packet: Packet, tag: number): Uint8Array {
       out.u48(packet.seq);
       out.u48(packet.aru);
       out.u32(packet.aruSetter);
-      out.u16(packet.flow);
+      out.u16(Math.min(packet.flow, 0xffff));
+      out.u32(Math.min(packet.backlog, 0xffffffff));
       out.u16(packet.quiet);
       out.u16(packet.missing.length);
       for (const seq of packet.missing) out.u48(seq);
@@ -243,6 +280,7 @@ export function encode(packet: Packet, tag: number): Uint8Array {
     case 'join':
       out.u8(packet.leaving ? 1 : 0);
       out.u48(packet.sequence);
+      out.u48(packet.version);
       out.nodes(packet.proc);
       out.nodes(packet.fail);
       break;
@@ -256,9 +294,14 @@ export function encode(packet: Packet, tag: number): Uint8Array {
         out.ring(entry.old.ring);
         out.u48(entry.old.aru);
         out.u48(entry.old.high);
+        out.u48(entry.old.stable);
+        out.nodes(entry.old.left);
       }
       break;
     case 'merge':
+      out.ring(packet.ring);
+      out.u48(packet.version);
+      break;
     case 'wake':
       out.ring(packet.ring);
       break;
@@ -286,37 +329,44 @@ function read(input: Reader, tag: number): Packet | null {
   const sender = input.node();
   switch (kind) {
     case 'message': {
-      const [ring, seq, flags] = [input.ring(), input.u48(), input.u8()];
-      if (flags > (ENCAPSULATED | SAFE)) throw new Malformed();
-      const [encapsulated, safe] = [(flags & ENCAPSULATED) !== 0, (flags & SAFE) !== 0];
-      return { kind, sender, ring, seq, encapsulated, safe, body: input.rest() };
+      const ring = input.ring();
+      const seq = input.u48();
+      const flags = input.u8();
+      if (flags > (ENCAPSULATED | SAFE)) throw MALFORMED;
+      const body = input.rest();
+      return { kind, sender, ring, seq, encapsulated: (flags & ENCAPSULATED) !== 0, safe: (flags & SAFE) !== 0, body };
     }
     case 'token': {
       const [ring, hop, seq, aru] = [input.ring(), input.u48(), input.u48(), input.u48()];
-      const [aruSetter, flow, quiet] = [input.u32(), input.u16(), input.u16()];
-      const missing = Array.from({ length: input.u16() }, () => input.u48());
+      const [aruSetter, flow, backlog, quiet] = [input.u32(), input.u16(), input.u32(), input.u16()];
+      const missing = input.numbers();
       input.end();
-      return { kind, sender, ring, hop, seq, aru, aruSetter, flow, quiet, missing };
+      return { kind, sender, ring, hop, seq, aru, aruSetter, flow, backlog, quiet, missing };
     }
     case 'join': {
-      const [leaving, sequence] = [input.flag(), input.u48()];
+      const [leaving, sequence, version] = [input.flag(), input.u48(), input.u48()];
       const [proc, fail] = [input.nodes(), input.nodes()];
       input.end();
-      return { kind, sender, leaving, sequence, proc, fail };
+      return { kind, sender, leaving, sequence, version, proc, fail };
     }
     case 'commit': {
       const ring = input.ring();
       const count = input.u16();
-      if (count > MOST_NODES) throw new Malformed();
+      if (count > MOST_NODES) throw MALFORMED;
       const entries = Array.from({ length: count }, (): CommitEntry => {
         const node = input.node();
         if (!input.flag()) return { node, old: null };
-        return { node, old: { ring: input.ring(), aru: input.u48(), high: input.u48() } };
+        const [ring, aru, high, stable] = [input.ring(), input.u48(), input.u48(), input.u48()];
+        return { node, old: { ring, aru, high, stable, left: input.nodes() } };
       });
       input.end();
       return { kind, sender, ring, entries };
     }
-    case 'merge':
+    case 'merge': {
+      const [ring, version] = [input.ring(), input.u48()];
+      input.end();
+      return { kind, sender, ring, version };
+    }
     case 'wake': {
       const ring = input.ring();
       input.end();

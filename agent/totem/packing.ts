@@ -37,6 +37,11 @@ export class Outbox {
     return this.waiting;
   }
 
+  /** How many bodies of at most `room` bytes what waits will fill, about. */
+  bodies(room: number): number {
+    return this.size === 0 ? 0 : Math.max(1, Math.ceil((this.waiting + this.size * CHUNK_OVERHEAD) / room));
+  }
+
   push(payload: Uint8Array, safe: boolean): void {
     this.queue.push({ payload, safe, sent: 0 });
     this.waiting += payload.length;
@@ -48,15 +53,16 @@ export class Outbox {
    */
   fill(room: number, ahead = 0): { readonly buffer: Uint8Array; readonly safe: boolean } | null {
     if (this.size === 0) return null;
-    const buffer = new Uint8Array(ahead + room);
+    // No more than what waits can take: a small payload must not keep a datagram's memory while it is in the log.
+    const buffer = new Uint8Array(ahead + Math.min(room, this.waiting + this.size * CHUNK_OVERHEAD));
     const body = buffer.subarray(ahead);
     let at = 0;
     let safe = false;
     for (let head = this.queue[this.first]; head !== undefined; head = this.queue[this.first]) {
-      const free = room - at - CHUNK_OVERHEAD;
+      const free = body.length - at - CHUNK_OVERHEAD;
       const left = head.payload.length - head.sent;
       // A fragment smaller than this is not worth its chunk: better whole in the next body.
-      if (free < 1 || (at > 0 && left > free && free < 64)) break;
+      if (free < 0 || (left > free && (free < 1 || (at > 0 && free < 64)))) break;
       const size = Math.min(free, left);
       const last = size === left;
       body[at] = (head.sent === 0 ? FIRST : 0) | (last ? LAST : 0);

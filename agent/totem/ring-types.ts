@@ -24,14 +24,19 @@ export interface RingConfig {
   /** Every configured node, this one too. */
   readonly peers: readonly NodeId[];
   readonly timeouts: RingTimeouts;
-  /** Largest packet in bytes. */
+  /** Largest packet in bytes. A commit packet of more than 40 nodes can be larger all the same. */
   readonly datagram: number;
   /** Most messages sent by all in one rotation of the token. */
   readonly window: number;
-  /** Highest ring sequence this node ever took part in, from stable storage. */
+  /**
+   * Highest ring sequence this node ever took part in, from stable storage. Where that is lost or was never there:
+   * `sequenceWithoutDisk`, so that no ring id comes twice.
+   */
   readonly sequence: number;
   /** Packets of one sender can overtake each other (several links in turn): a gap is a loss only on second sight. */
   readonly patient: boolean;
+  /** config_version of the configuration that this node runs. */
+  readonly version: number;
 }
 
 export type RingInput =
@@ -43,7 +48,17 @@ export type RingInput =
   | { readonly kind: 'heard'; readonly node: NodeId }
   /** From now on packets are at most this large, in bytes. */
   | { readonly kind: 'datagram'; readonly bytes: number }
-  | { readonly kind: 'peers'; readonly peers: readonly NodeId[]; readonly timeouts: RingTimeouts }
+  /** From now on packets of one sender can (or cannot) overtake each other. */
+  | { readonly kind: 'patient'; readonly patient: boolean }
+  /** A new configuration is in force here. */
+  | {
+      readonly kind: 'peers';
+      readonly peers: readonly NodeId[];
+      readonly timeouts: RingTimeouts;
+      readonly version: number;
+    }
+  /** What the votes say of the last regular view. Said after each. */
+  | { readonly kind: 'quorate'; readonly quorate: boolean }
   | { readonly kind: 'leave' };
 
 export type RingEffect =
@@ -57,7 +72,24 @@ export type RingEffect =
    * caller multicasts them on the new one when the members know each other's groups.
    */
   | { readonly kind: 'returned'; readonly payloads: readonly Multicast[] }
-  | { readonly kind: 'view'; readonly regular: boolean; readonly ring: RingId; readonly members: readonly NodeId[] }
-  | { readonly kind: 'phase'; readonly phase: RingPhase };
+  /**
+   * `left`: who said goodbye since the last regular view, the same for all members of a regular view; empty for a
+   * transitional one.
+   */
+  | {
+      readonly kind: 'view';
+      readonly regular: boolean;
+      readonly ring: RingId;
+      readonly members: readonly NodeId[];
+      readonly left: readonly NodeId[];
+    }
+  | { readonly kind: 'phase'; readonly phase: RingPhase }
+  /**
+   * `peer` runs a newer configuration than this node, which therefore is in no ring until a `peers` input brings that
+   * version (or until nobody is heard any more who has it). Said again when it goes on.
+   */
+  | { readonly kind: 'outdated'; readonly peer: NodeId; readonly version: number }
+  /** `peer` has another version and is not let into the ring because of it. Said again every half minute. */
+  | { readonly kind: 'kept-out'; readonly peer: NodeId; readonly version: number };
 
-export type RingPhase = 'stopped' | 'gather' | 'commit' | 'recovery' | 'operational';
+export type RingPhase = 'stopped' | 'gather' | 'commit' | 'recovery' | 'operational' | 'outdated';

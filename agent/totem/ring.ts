@@ -1,74 +1,61 @@
 /**
  * The Totem single-ring protocol (Amir, Moser, Melliar-Smith, Agarwal, Ciarfella 1995) as a state
  * machine: `step(input, now)` gives the effects to carry out, in order. No clock, socket or chance inside.
+ * Here: membership (gather, commit, recovery, operational). The token's visits are in token-holder.ts.
  */
-import { Gathering } from './gathering.ts';
-import { sameRing, type NodeId, type RingId } from './ids.ts';
 import { Delivery } from './delivery.ts';
-import { MessageLog } from './message-log.ts';
+import { sameRing, type NodeId, type RingId } from './ids.ts';
+import { Joins } from './joins.ts';
+import { MessageLog, MOST_LOGGED } from './message-log.ts';
 import {
-  clusterTag,
   decode,
-  encode,
-  headMessage,
-  MESSAGE_OVERHEAD,
   type CommitEntry,
   type CommitPacket,
   type JoinPacket,
+  type MergePacket,
   type MessagePacket,
-  type Packet,
-  type SignalPacket,
+  type OldRing,
   type TokenPacket,
 } from './packet.ts';
-import { planRecovery } from './recovery.ts';
-import type { RingConfig, RingEffect, RingInput, RingPhase, RingTimeouts } from './ring-types.ts';
-import { Rotation, type NextBody } from './rotation.ts';
-import { Timers } from './timers.ts';
-
-type TimerName = 'token' | 'retransmit' | 'hold' | 'join' | 'consensus' | 'merge';
+import { planRecovery, type RecoveryPlan } from './recovery.ts';
+import type { RingConfig, RingEffect, RingInput } from './ring-types.ts';
+import { Station, type TimerName } from './station.ts';
+import { Strangers } from './strangers.ts';
+import { TokenHolder, type Course } from './token-holder.ts';
+import { Versions } from './versions.ts';
 
 /** A ring that is being formed: agreed, not yet installed. */
-interface Forming {
-  readonly ring: RingId;
-  readonly members: readonly NodeId[];
-  readonly log: MessageLog;
-  /** Members that come with us from our present ring. */
-  readonly transitional: readonly NodeId[];
-  /** Messages of our old ring still to be resent on the new one. */
-  readonly resend: Uint8Array[];
+interface Forming extends Course {
+  /** Null until the commit packet has come round with what everybody brings. */
+  readonly plan: RecoveryPlan | null;
+  /** Who said goodbye to any of its members. */
+  readonly left: readonly NodeId[];
 }
 
 export class Ring {
-  private config: RingConfig;
-  private readonly tag: number;
-  private readonly timers = new Timers<TimerName>();
-  private effects: RingEffect[] = [];
-  private now = 0;
+  private readonly station: Station;
+  private readonly delivery: Delivery;
+  private readonly token: TokenHolder;
+  private readonly strangers = new Strangers();
+  private readonly versions: Versions;
 
-  private phase: RingPhase = 'stopped';
-  private sequence: number;
+  private readonly joins: Joins;
+
   private ring: RingId;
   private members: readonly NodeId[] = [];
-  private readonly delivery: Delivery;
-  private gathering: Gathering;
   private forming: Forming | null = null;
-
-  /** The last packet passed around the ring, until there is a sign that it arrived. */
-  private passed: { readonly to: NodeId; readonly packet: Uint8Array } | null = null;
-  private held: TokenPacket | null = null;
-  private lastHop = 0;
-  private rotation = new Rotation();
-  private woke = false;
+  /** Who said goodbye since the last view. */
+  private left = new Set<NodeId>();
 
   constructor(config: RingConfig) {
-    this.config = config;
-    this.tag = clusterTag(config.clusterName);
-    this.sequence = config.sequence;
+    this.station = new Station(config);
     // Not the id of any real ring (those step by 4): a restarted node shares no history with the
     // members of the ring that it was in, though it may have been that ring's representative.
     this.ring = { representative: config.self, sequence: config.sequence + 1 };
-    this.gathering = new Gathering(config.self, [], []);
-    this.delivery = new Delivery(config.self, (effect) => this.effects.push(effect));
+    this.joins = new Joins(this.station);
+    this.delivery = new Delivery(config.self, (effect) => this.station.effects.push(effect));
+    this.token = new TokenHolder(this.station, this.delivery, this.ring);
+    this.versions = new Versions(this.station, this.strangers);
   }
 
   /** Bytes that wait for the token: the caller's measure for back-pressure. */
@@ -78,73 +65,56 @@ export class Ring {
 
   /** When `step({kind: 'timer'})` is due, in the unit of `now`; Infinity when nothing is. */
   deadline(): number {
-    return this.timers.earliest();
+    return this.station.timers.earliest();
   }
 
+  /** `now` in milliseconds, with fractions; never less than the last one. */
   step(input: RingInput, now: number): RingEffect[] {
-    this.now = now;
-    this.effects = [];
+    const { station } = this;
+    station.now = now;
+    station.effects = [];
     switch (input.kind) {
       case 'start':
-        this.gather([], []);
+        if (station.phase === 'stopped') this.gather([], []);
         break;
       case 'packet':
         this.receive(input.bytes);
         break;
       case 'timer':
-        for (const name of this.timers.due(now)) this.expire(name);
+        this.expireDue();
         break;
       case 'multicast':
         this.delivery.outbox.push(input.payload, input.safe);
-        this.hurry();
+        if (station.phase === 'operational') this.token.hurry();
         break;
       case 'heard':
-        if (this.phase === 'gather') this.send([input.node], this.joinPacket(false));
+        this.reachable(input.node);
         break;
       case 'datagram':
-        this.config = { ...this.config, datagram: input.bytes };
+        station.configure({ ...station.config, datagram: input.bytes });
+        break;
+      case 'patient':
+        station.configure({ ...station.config, patient: input.patient });
         break;
       case 'peers':
-        this.reconfigure(input.peers, input.timeouts);
+        this.reconfigure({ ...station.config, peers: input.peers, timeouts: input.timeouts, version: input.version });
+        break;
+      case 'quorate':
+        this.versions.quorate = input.quorate;
         break;
       case 'leave':
         this.leave();
         break;
     }
-    return this.effects;
-  }
-
-  // --- effects ---
-
-  private get self(): NodeId {
-    return this.config.self;
-  }
-  private get timeouts(): RingTimeouts {
-    return this.config.timeouts;
-  }
-  private send(to: readonly NodeId[], packet: Packet | Uint8Array, again = false): void {
-    const others = to.filter((node) => node !== this.self);
-    if (others.length === 0) return;
-    const bytes = packet instanceof Uint8Array ? packet : encode(packet, this.tag);
-    this.effects.push({ kind: 'send', to: others, packet: bytes, again });
-  }
-  private enter(phase: RingPhase): void {
-    if (this.phase === phase) return;
-    this.phase = phase;
-    this.effects.push({ kind: 'phase', phase });
-  }
-  private persist(sequence: number): void {
-    if (sequence <= this.sequence) return;
-    this.sequence = sequence;
-    this.effects.push({ kind: 'persist', sequence });
+    return station.effects;
   }
 
   // --- inputs ---
 
   private receive(bytes: Uint8Array): void {
-    const packet = decode(bytes, this.tag);
-    if (packet === null || packet.sender === this.self || this.phase === 'stopped') return;
-    if (!this.config.peers.includes(packet.sender)) return;
+    const packet = decode(bytes, this.station.tag);
+    if (packet === null || packet.sender === this.station.self || this.station.phase === 'stopped') return;
+    if (!this.station.known.has(packet.sender)) return;
     switch (packet.kind) {
       case 'message':
         return this.onMessage(packet, bytes);
@@ -155,9 +125,20 @@ export class Ring {
       case 'commit':
         return this.onCommit(packet);
       case 'merge':
+        return this.onMerge(packet);
       case 'wake':
-        return this.onSignal(packet);
+        if (this.station.phase === 'operational') this.token.wake(packet.ring);
     }
+  }
+
+  private expireDue(): void {
+    const { timers, now } = this.station;
+    // A node that was paused for longer than the token timeout must not first send the token that it held.
+    if (timers.isDue('token', now)) {
+      timers.stop('token');
+      this.expire('token');
+    }
+    for (let name = timers.take(now); name !== null; name = timers.take(now)) this.expire(name);
   }
 
   private expire(name: TimerName): void {
@@ -166,355 +147,348 @@ export class Ring {
         // The ring is broken (operational, recovery) or could not be formed (commit).
         return this.gather([], []);
       case 'retransmit':
-        if (this.passed === null) return;
-        this.send([this.passed.to], this.passed.packet, true);
-        return this.timers.set('retransmit', this.now + this.timeouts.retransmit);
+        return this.token.passAgain();
       case 'hold':
-        return this.release();
+        return this.token.release();
       case 'join':
-        this.sendJoin(false);
-        return this.timers.set('join', this.now + this.timeouts.join);
+        this.joins.send();
+        return this.tryCommit();
       case 'consensus':
         return this.consensusExpired();
       case 'merge':
         return this.announce();
+      case 'outdated':
+        // Who had the newer version is gone, and with it what we were waiting for.
+        return this.gather([], []);
     }
   }
 
-  private reconfigure(peers: readonly NodeId[], timeouts: RingTimeouts): void {
-    this.config = { ...this.config, peers, timeouts };
-    const gone = this.members.filter((node) => !peers.includes(node));
-    if (gone.length > 0 && this.phase !== 'stopped') this.gather([], gone);
-    else if (this.phase === 'operational') this.announce();
+  private reachable(node: NodeId): void {
+    this.strangers.welcome(node);
+    if (this.station.phase === 'gather') this.station.send([node], this.joins.packet(false));
+    else if (this.station.phase === 'operational' && !this.members.includes(node) && this.isRepresentative()) {
+      this.station.send([node], this.mergePacket());
+    }
+  }
+
+  private reconfigure(config: RingConfig): void {
+    const { station } = this;
+    const before = station.config.version;
+    station.configure(config);
+    if (station.phase === 'outdated') {
+      if (this.versions.isSatisfied()) this.gather([], []);
+      return;
+    }
+    const gone = this.members.filter((node) => !station.known.has(node));
+    if (station.phase === 'gather') {
+      // Who agreed, agreed with the configuration of before.
+      if (gone.length > 0 || before !== config.version) this.gather([], gone);
+    } else if (gone.length > 0 && station.phase !== 'stopped') this.gather([], gone);
+    else if (station.phase === 'operational') this.announce();
   }
 
   private leave(): void {
-    if (this.phase === 'stopped') return;
-    this.sendJoin(true);
-    this.timers.clear();
-    this.passed = null;
-    this.enter('stopped');
+    const { station } = this;
+    if (station.phase === 'stopped') return;
+    station.send(station.config.peers, this.joins.packet(true));
+    this.token.stop();
+    station.timers.clear();
+    this.forming = null;
+    station.enter('stopped');
   }
 
+  // --- other rings ---
+
   private isRepresentative(): boolean {
-    return this.members[0] === this.self;
+    return this.members[0] === this.station.self;
+  }
+  private mergePacket(): MergePacket {
+    const { self, config } = this.station;
+    return { kind: 'merge', sender: self, ring: this.ring, version: config.version };
   }
 
   /** Lets nodes that are configured but not in the ring know of it, so that partitions merge. */
   private announce(): void {
-    if (this.phase !== 'operational') return;
+    const { station } = this;
+    if (station.phase !== 'operational') return;
     if (this.isRepresentative()) {
-      const absent = this.config.peers.filter((node) => !this.members.includes(node));
-      this.send(absent, { kind: 'merge', sender: this.self, ring: this.ring });
+      const absent = station.config.peers.filter((node) => !this.members.includes(node));
+      station.send(absent, this.mergePacket());
     }
-    this.timers.set('merge', this.now + this.timeouts.merge);
+    station.after('merge', station.timeouts.merge);
   }
 
-  private onSignal(packet: SignalPacket): void {
-    if (packet.kind === 'wake') {
-      if (sameRing(packet.ring, this.ring)) this.release();
-      return;
+  private onMerge(packet: MergePacket): void {
+    const { station } = this;
+    const { sender } = packet;
+    if (sameRing(packet.ring, this.ring)) return;
+    if (station.phase === 'gather') {
+      if (this.joins.gathering.knows(sender) || !this.admits(packet)) return;
+      this.joins.gathering.add(sender);
+      this.joins.soon();
+    } else if (station.phase === 'outdated') this.versions.stillNewer(packet);
+    else if (station.phase === 'operational') {
+      // One of ours has gone on to a later ring without us.
+      if (this.members.includes(sender)) {
+        if (packet.ring.sequence > this.ring.sequence) this.gather([], []);
+      } else if (this.admitsToRing(packet) && this.strangers.worthTrying(sender, station.now))
+        this.gather([sender], []);
     }
-    this.foreign(packet.sender, packet.ring);
   }
 
-  /** A packet of a ring that is not ours: its sender is alive and not with us. */
+  /**
+   * A packet of a ring that is not ours: its sender may be alive and not with us. The packet may also be late, or have
+   * been sent again by somebody else. So the sender is told of us, and what it answers counts.
+   */
   private foreign(sender: NodeId, ring: RingId): void {
-    if (sameRing(ring, this.ring)) return;
-    if (this.phase === 'operational' && !this.members.includes(sender)) this.gather([sender], []);
-    else if (this.phase === 'gather' && !this.gathering.knows(sender)) {
-      this.gathering.add(sender);
-      this.sendJoin(false);
-    }
+    const { station } = this;
+    if (sameRing(ring, this.ring) || this.members.includes(sender)) return;
+    if (!this.strangers.mayAnswer(sender, station.now, station.timeouts.merge)) return;
+    if (station.phase === 'operational') station.send([sender], this.mergePacket());
+    else if (station.phase === 'gather') station.send([sender], this.joins.packet(false));
+  }
+
+  // --- config_version ---
+
+  /** In the gather state: whether this node is one to form a ring with. */
+  private admits(packet: JoinPacket | MergePacket): boolean {
+    const verdict = this.versions.judge(packet, () => this.joins.packet(false), this.station.timeouts.join);
+    if (verdict === 'step-back') this.stepBack(packet);
+    return verdict === 'same';
+  }
+
+  /** In the operational state: whether this node, which is not in the ring, is one to form a new ring for. */
+  private admitsToRing(packet: JoinPacket | MergePacket): boolean {
+    const verdict = this.versions.judge(packet, () => this.mergePacket(), this.station.timeouts.merge);
+    if (verdict === 'step-back') this.stepBack(packet);
+    else if (verdict !== 'same') this.versions.keptOut(packet);
+    return verdict === 'same';
+  }
+
+  /** Out of any ring, until the daemon has the newer configuration. Nothing is sent, so that nobody waits for us. */
+  private stepBack(packet: JoinPacket | MergePacket): void {
+    const { station } = this;
+    this.forming = null;
+    this.token.stop();
+    station.timers.clear();
+    station.enter('outdated');
+    this.versions.stepBack(packet);
   }
 
   // --- gather: agree on who shall be in the next ring ---
 
   private gather(more: readonly NodeId[], gone: readonly NodeId[]): void {
+    const { station } = this;
     this.forming = null;
-    this.held = null;
-    this.passed = null;
-    for (const name of ['token', 'retransmit', 'hold', 'merge'] as const) this.timers.stop(name);
-    const known = [...this.members, ...more].filter((node) => this.config.peers.includes(node));
-    this.gathering = new Gathering(this.self, known, gone);
-    this.enter('gather');
-    this.sendJoin(false);
-    this.timers.set('join', this.now + this.timeouts.join);
-    this.timers.set('consensus', this.now + this.timeouts.consensus);
-  }
-
-  private sendJoin(leaving: boolean): void {
-    this.send(this.config.peers, this.joinPacket(leaving));
-  }
-  private joinPacket(leaving: boolean): JoinPacket {
-    return {
-      kind: 'join',
-      sender: this.self,
-      leaving,
-      sequence: this.sequence,
-      proc: this.gathering.procs(),
-      fail: this.gathering.fails(),
-    };
+    this.token.stop();
+    station.timers.stop('merge');
+    station.timers.stop('outdated');
+    const known = [...this.members, ...more].filter((node) => station.known.has(node));
+    station.enter('gather');
+    this.joins.begin(known, gone);
   }
 
   private onJoin(join: JoinPacket): void {
-    if (join.leaving) {
-      if (this.members.includes(join.sender) || this.forming?.members.includes(join.sender))
-        this.gather([], [...(this.phase === 'gather' ? this.gathering.fails() : []), join.sender]);
-      return;
-    }
-    if (this.phase !== 'gather') {
-      const members = this.forming?.members ?? this.members;
-      const sequence = this.forming?.ring.sequence ?? this.ring.sequence;
-      // A join that was sent before this ring was formed, and came late.
-      if (members.includes(join.sender) && join.sequence < sequence) return;
-      // It has given up on some of us in its round. To answer would break our ring and carry its
-      // verdict among us; once the sender has its own ring, the two find each other afresh.
-      if (join.fail.some((node) => members.includes(node))) return;
+    const { station } = this;
+    if (station.phase === 'outdated') return join.leaving ? undefined : this.versions.stillNewer(join);
+    if (join.leaving) return this.onGoodbye(join);
+    if (station.phase !== 'gather') {
+      if (!this.breaksRing(join)) return;
       this.gather([join.sender], []);
     }
-    this.persistHeard(join.sequence);
-    const verdict = this.gathering.hear(join, new Set(this.config.peers));
-    if (verdict === 'learned') {
-      this.sendJoin(false);
-      this.timers.set('consensus', this.now + this.timeouts.consensus);
-    } else if (verdict === 'behind') this.send([join.sender], this.joinPacket(false));
-    if (verdict !== 'ignored') this.tryCommit();
+    if (!this.admits(join)) {
+      if (station.phase === 'gather') this.exclude(join.sender);
+      return;
+    }
+    const verdict = this.joins.gathering.hear(join, station.known);
+    if (verdict === 'ignored') return;
+    // A sequence heard of need not be on disk: the one we form or join is, and is higher.
+    station.sequence = Math.max(station.sequence, join.sequence);
+    if (verdict === 'learned') this.joins.changed();
+    else if (verdict === 'behind') this.joins.soon();
+    this.tryCommit();
   }
 
-  /** A sequence heard of need not be on disk: the one we form or join is, and is higher. */
-  private persistHeard(sequence: number): void {
-    this.sequence = Math.max(this.sequence, sequence);
+  /** Without this node in this round. */
+  private exclude(node: NodeId): void {
+    if (!this.joins.gathering.exclude(node)) return;
+    this.joins.changed();
+    this.tryCommit();
+  }
+
+  /** The ring that we are in or form. */
+  private standing(): Pick<Course, 'ring' | 'members'> {
+    return this.forming ?? { ring: this.ring, members: this.members };
+  }
+
+  /** Whether a join means that the ring that we are in or form must give way to a new one. */
+  private breaksRing(join: JoinPacket): boolean {
+    const { members, ring } = this.standing();
+    if (members.includes(join.sender)) {
+      // A join that was sent before this ring was formed, and came late.
+      if (join.sequence < ring.sequence) return false;
+    } else {
+      // A ring that is being formed is finished first. Its members hear the stranger's next join.
+      if (this.forming !== null || !this.admitsToRing(join)) return false;
+    }
+    // It has given up on some of us in its round. To answer would break our ring and carry its
+    // verdict among us; once the sender has its own ring, the two find each other afresh.
+    return !join.fail.some((node) => members.includes(node));
+  }
+
+  private onGoodbye(join: JoinPacket): void {
+    const { members, ring } = this.standing();
+    if (join.sequence < ring.sequence) return;
+    if (this.members.includes(join.sender)) this.left.add(join.sender);
+    if (this.station.phase === 'gather') this.exclude(join.sender);
+    else if (members.includes(join.sender)) this.gather([], [join.sender]);
   }
 
   private consensusExpired(): void {
-    if (this.phase !== 'gather') return;
-    // Agreed, and yet no commit token came: ask everyone anew, the representative may be dead.
-    if (this.gathering.consensus() && this.gathering.candidates()[0] !== this.self) this.gathering.disagree();
-    else if (!this.gathering.consensus()) this.gathering.giveUp();
-    this.sendJoin(false);
-    this.timers.set('consensus', this.now + this.timeouts.consensus);
+    const { station } = this;
+    const { gathering } = this.joins;
+    if (station.phase !== 'gather') return;
+    // Agreed, and yet no commit packet came: ask everyone anew, the representative may be dead.
+    if (gathering.consensus() && gathering.candidates()[0] !== station.self) gathering.disagree();
+    else if (!gathering.consensus()) gathering.giveUp();
+    this.joins.send();
+    station.after('consensus', station.timeouts.consensus);
     this.tryCommit(true);
   }
 
   /** The lowest id of an agreed set forms the ring. Alone only when the wait for others is over. */
   private tryCommit(waited = false): void {
-    const members = this.gathering.candidates();
-    if (!this.gathering.consensus() || members[0] !== this.self) return;
-    if (members.length === 1 && !waited) return;
-    const ring: RingId = { representative: this.self, sequence: this.sequence + 4 };
-    this.persist(ring.sequence);
-    const entries = members.map((node): CommitEntry => ({ node, old: node === this.self ? this.whereWeAre() : null }));
-    this.startForming(ring, members);
-    if (members.length === 1) {
-      this.recover(entries);
-      this.install();
-    } else this.pass({ kind: 'commit', sender: this.self, ring, entries });
+    const { station } = this;
+    const { gathering } = this.joins;
+    if (station.phase !== 'gather') return;
+    const members = gathering.candidates();
+    if (members[0] !== station.self || !gathering.consensus()) return;
+    if (members.length === 1 && !waited && station.known.size > 1) return;
+    // Some agree quickly, but not all are there: one join interval for those who start a little later.
+    const early = station.now < gathering.since + station.timeouts.join;
+    if (early && !waited && members.length < station.known.size) return;
+    const ring: RingId = { representative: station.self, sequence: station.sequence + 4 };
+    const entries = members.map((node): CommitEntry => ({ node, old: node === station.self ? this.oldRing() : null }));
+    this.form(ring, members);
+    if (members.length > 1) return this.token.pass({ kind: 'commit', sender: station.self, ring, entries });
+    this.recover(entries);
+    this.install();
   }
 
-  // --- commit: the commit token goes round twice, collecting where everyone stands ---
+  // --- commit: the commit packet goes round twice, collecting where everyone stands ---
 
-  private whereWeAre(): NonNullable<CommitEntry['old']> {
-    return { ring: this.ring, aru: this.delivery.log.aru, high: this.delivery.log.high };
+  private oldRing(): OldRing {
+    const { aru, high } = this.delivery.log;
+    return { ring: this.ring, aru, high, stable: this.delivery.stable, left: [...this.left] };
   }
 
-  private startForming(ring: RingId, members: readonly NodeId[]): void {
-    this.forming = { ring, members, log: new MessageLog(), transitional: [], resend: [] };
-    this.timers.stop('join');
-    this.timers.stop('consensus');
-    this.timers.set('token', this.now + this.timeouts.token);
-    this.enter('commit');
+  /** The ring's sequence is on disk before anything is said on it. */
+  private form(ring: RingId, members: readonly NodeId[]): void {
+    const { station } = this;
+    station.sequence = ring.sequence;
+    station.effects.push({ kind: 'persist', sequence: ring.sequence });
+    this.forming = { ring, members, log: new MessageLog(), plan: null, left: [] };
+    this.token.follow(this.forming);
+    station.timers.stop('join');
+    station.timers.stop('consensus');
+    station.after('token', station.timeouts.token);
+    station.enter('commit');
   }
 
   private onCommit(commit: CommitPacket): void {
+    const { self, phase } = this.station;
     const members = commit.entries.map((entry) => entry.node);
     const complete = commit.entries.every((entry) => entry.old !== null);
-    if (this.phase === 'gather') {
-      const agreed = this.gathering.candidates();
+    if (commit.entries.some(({ old }) => old !== null && Math.abs(old.high - old.aru) > MOST_LOGGED)) return;
+    if (phase === 'gather') {
+      const agreed = this.joins.gathering.candidates();
       const same = agreed.length === members.length && agreed.every((node, index) => node === members[index]);
-      if (!same || commit.ring.sequence <= this.sequence || complete) return;
-      this.persist(commit.ring.sequence);
-      this.startForming(commit.ring, members);
-      const entries = commit.entries.map((entry) =>
-        entry.node === this.self ? { ...entry, old: this.whereWeAre() } : entry,
-      );
-      return this.pass({ ...commit, sender: this.self, entries });
+      if (!same || commit.ring.sequence <= this.station.sequence || complete) return;
+      this.form(commit.ring, members);
+      const entries = commit.entries.map((entry) => (entry.node === self ? { ...entry, old: this.oldRing() } : entry));
+      return this.token.pass({ ...commit, sender: self, entries });
     }
     if (this.forming === null || !sameRing(commit.ring, this.forming.ring) || !complete) return;
-    if (this.phase === 'commit') {
+    if (phase === 'commit') {
       this.recover(commit.entries);
-      this.pass({ ...commit, sender: this.self });
-    } else if (this.phase === 'recovery' && this.forming.members[0] === this.self && this.lastHop === 0) {
-      const ring = this.forming.ring;
-      this.onToken({
-        ...{ kind: 'token', sender: this.self, ring, hop: 1, seq: 0, aru: 0 },
-        ...{ aruSetter: 0, flow: 0, quiet: 0, missing: [] },
-      });
-    }
+      this.token.pass({ ...commit, sender: self });
+    } else if (phase === 'recovery' && this.forming.members[0] === self) this.token.create();
   }
 
   // --- recovery: those who come from one ring give each other what the others lack of it ---
 
   private recover(entries: readonly CommitEntry[]): void {
-    const forming = this.forming;
+    const { forming, station } = this;
     if (forming === null) return;
-    const plan = planRecovery(this.self, this.ring, this.delivery.log, entries, this.tag);
-    this.forming = { ...forming, transitional: plan.transitional, resend: plan.resend };
+    const plan = planRecovery(station.self, this.ring, this.delivery.log, entries, station.tag);
+    const left = new Set(entries.flatMap((entry) => entry.old?.left ?? []));
+    for (const back of forming.members) left.delete(back);
+    this.forming = { ...forming, plan, left: [...left].sort((a, b) => a - b) };
     this.delivery.log.high = plan.high;
-    this.lastHop = 0;
-    this.rotation = new Rotation();
-    this.enter('recovery');
+    this.token.recover(plan.resend);
+    station.enter('recovery');
   }
 
   /** Old messages first, then the transitional configuration, the rest, and the new ring. */
   private install(): void {
-    const forming = this.forming;
-    if (forming === null) return;
-    if (this.members.length > 0) this.delivery.end(this.ring, forming.transitional);
+    const { forming, station } = this;
+    if (forming === null || forming.plan === null) return;
+    if (this.members.length > 0) this.delivery.end(this.ring, forming.plan.transitional, forming.plan.stable);
     this.delivery.begin(forming.log);
+    for (const node of this.joins.gathering.procs()) {
+      if (forming.members.includes(node)) this.strangers.welcome(node);
+      else if (!this.members.includes(node)) this.strangers.failed(node, station.now, station.timeouts.token);
+    }
     this.ring = forming.ring;
     this.members = forming.members;
     this.forming = null;
-    this.enter('operational');
-    this.effects.push({ kind: 'view', regular: true, ring: this.ring, members: this.members });
-    this.timers.set('merge', this.now + this.timeouts.merge);
+    this.left.clear();
+    this.versions.quorate = false;
+    station.enter('operational');
+    const { ring, members } = this;
+    station.effects.push({ kind: 'view', regular: true, ring, members, left: forming.left });
+    station.after('merge', station.timeouts.merge);
     this.delivery.deliver();
-    if (this.members.length === 1) {
-      this.timers.stop('token');
-      this.sendAlone();
-    }
+    this.token.settle();
   }
 
-  // --- messages ---
+  // --- messages and the token ---
 
   private onMessage(packet: MessagePacket, bytes: Uint8Array): void {
-    const log = this.logOf(packet.ring);
-    if (log === null) return this.foreign(packet.sender, packet.ring);
-    const { seq, sender, encapsulated, safe, body } = packet;
-    if (!log.put({ seq, sender, encapsulated, safe, body, packet: bytes })) return;
-    if (log === this.forming?.log && encapsulated) this.takeOld(body);
-    if (this.phase === 'operational') {
-      this.arrived();
-      this.delivery.deliver();
+    const { phase } = this.station;
+    const { seq, sender, encapsulated, safe, body, ring } = packet;
+    if (this.forming !== null && sameRing(ring, this.forming.ring)) {
+      const isNew = this.forming.log.put({ seq, sender, encapsulated, safe, body, packet: bytes });
+      if (!isNew) return;
+      this.token.heard(seq);
+      if (encapsulated) this.takeOld(body);
+      return;
     }
-  }
-
-  private logOf(ring: RingId): MessageLog | null {
-    if (this.forming !== null && sameRing(ring, this.forming.ring)) return this.forming.log;
-    return this.members.length > 0 && sameRing(ring, this.ring) ? this.delivery.log : null;
+    if (this.members.length === 0 || !sameRing(ring, this.ring)) return this.foreign(sender, ring);
+    // In recovery what the members of the old ring deliver of it is settled: only what is resent counts.
+    if (phase === 'recovery') return;
+    if (!this.delivery.log.put({ seq, sender, encapsulated, safe, body, packet: bytes })) return;
+    if (phase !== 'operational') return;
+    this.token.heard(seq);
+    this.delivery.deliver();
   }
 
   /** A message of our old ring, resent by a mate on the new one. */
   private takeOld(bytes: Uint8Array): void {
-    const old = decode(bytes, this.tag);
+    const old = decode(bytes, this.station.tag);
     if (old?.kind !== 'message' || !sameRing(old.ring, this.ring)) return;
     const { seq, sender, encapsulated, safe, body } = old;
     this.delivery.log.put({ seq, sender, encapsulated, safe, body, packet: bytes });
   }
 
-  // --- the token ---
-
   private onToken(token: TokenPacket): void {
-    const recovering = this.phase === 'recovery' && this.forming !== null && sameRing(token.ring, this.forming.ring);
-    if (!recovering && !(this.phase === 'operational' && sameRing(token.ring, this.ring))) return;
-    if (token.hop <= this.lastHop) return;
-    this.lastHop = token.hop;
-    this.arrived();
-    this.timers.set('token', this.now + this.timeouts.token);
-    this.woke = false;
-    const members = this.forming?.members ?? this.members;
-    if (recovering && token.quiet >= members.length) this.install();
-    this.visit(token, members);
-  }
-
-  /** A sign that what we passed on has arrived. */
-  private arrived(): void {
-    this.passed = null;
-    this.timers.stop('retransmit');
-  }
-
-  private visit(token: TokenPacket, members: readonly NodeId[]): void {
-    const recovering = this.phase === 'recovery';
-    const log = this.forming?.log ?? this.delivery.log;
-    const { next, stable } = this.rotation.visit(token, log, {
-      self: this.self,
-      members: members.length,
-      window: this.config.window,
-      recovery: recovering ? { left: () => this.forming?.resend.length ?? 0 } : null,
-      patient: this.config.patient,
-      resend: (packet) => this.send(members, packet, true),
-      nextBody: () => this.nextBody(),
-      originate: (seq, body) => this.originate(log, members, seq, body),
-    });
-    if (!recovering) this.delivery.settled(stable);
-    const idle = !recovering && this.delivery.outbox.size === 0 && this.rotation.rests();
-    if (idle && this.isRepresentative()) {
-      this.held = next;
-      this.timers.set('hold', this.now + this.timeouts.hold);
-    } else this.pass(next);
-  }
-
-  /** The next thing to send on the forming or present ring. */
-  private nextBody(): NextBody | null {
-    if (this.phase !== 'recovery') {
-      const filled = this.delivery.outbox.fill(this.config.datagram - MESSAGE_OVERHEAD, MESSAGE_OVERHEAD);
-      return filled === null ? null : { ...filled, encapsulated: false };
+    const { phase } = this.station;
+    if (phase !== 'recovery' && phase !== 'operational') return;
+    if (!this.token.accept(token)) {
+      if (phase === 'operational') this.foreign(token.sender, token.ring);
+      return;
     }
-    const old = this.forming?.resend.shift();
-    if (old === undefined) return null;
-    const buffer = new Uint8Array(MESSAGE_OVERHEAD + old.length);
-    buffer.set(old, MESSAGE_OVERHEAD);
-    return { buffer, safe: false, encapsulated: true };
-  }
-
-  private originate(log: MessageLog, members: readonly NodeId[], seq: number, next: NextBody): void {
-    const ring = this.forming?.ring ?? this.ring;
-    const { buffer: packet, encapsulated, safe } = next;
-    headMessage(packet, { sender: this.self, ring, seq, encapsulated, safe }, this.tag);
-    log.put({ seq, sender: this.self, encapsulated, safe, body: packet.subarray(MESSAGE_OVERHEAD), packet });
-    this.send(members, packet);
-  }
-
-  private pass(packet: TokenPacket | CommitPacket): void {
-    const members = this.forming?.members ?? this.members;
-    const to = members[(members.indexOf(this.self) + 1) % members.length];
-    if (to === undefined) return;
-    const bytes = encode(packet, this.tag);
-    this.passed = { to, packet: bytes };
-    this.send([to], bytes);
-    this.timers.set('retransmit', this.now + this.timeouts.retransmit);
-  }
-
-  /** The held token moves on: time is up, or somebody has something to say. */
-  private release(): void {
-    const token = this.held;
-    if (token === null) return;
-    this.held = null;
-    this.timers.stop('hold');
-    this.timers.set('token', this.now + this.timeouts.token);
-    this.rotation.rest();
-    this.lastHop = token.hop;
-    this.visit(token, this.members);
-  }
-
-  /** Something new to send: get the token moving when it rests. */
-  private hurry(): void {
-    if (this.phase !== 'operational') return;
-    if (this.members.length === 1) this.sendAlone();
-    else if (this.held !== null) this.release();
-    else if (!this.isRepresentative() && !this.woke && this.members[0] !== undefined) {
-      this.woke = true;
-      this.send([this.members[0]], { kind: 'wake', sender: this.self, ring: this.ring });
-    }
-  }
-
-  /** A ring of one needs no token. */
-  private sendAlone(): void {
-    for (let next = this.nextBody(); next !== null; next = this.nextBody()) {
-      const { log } = this.delivery;
-      const seq = log.high + 1;
-      this.originate(log, this.members, seq, next);
-      this.delivery.settled(seq);
-    }
+    if (this.forming !== null && token.quiet >= this.forming.members.length) this.install();
+    this.token.visit(token);
   }
 }

@@ -5,6 +5,8 @@ import type { TokenPacket } from './packet.ts';
 
 /** Messages in flight that nobody has confirmed, at most: bounds memory and the burst of a recovery. */
 const MOST_UNCONFIRMED = 2000;
+/** The same in bytes, where packets are large. */
+const MOST_UNCONFIRMED_BYTES = 32 * 1024 * 1024;
 /** Retransmissions asked for in one token. */
 const MOST_MISSING = 60;
 
@@ -23,10 +25,14 @@ export interface Visitor {
   readonly members: number;
   /** Most messages in one rotation, by all. */
   readonly window: number;
-  /** In recovery: how many old messages this node still has to resend. */
-  readonly recovery: { readonly left: () => number } | null;
+  /** Largest packet in bytes. */
+  readonly datagram: number;
+  /** Messages of an old ring are being exchanged. */
+  readonly recovering: boolean;
   /** Ask again only for what was missing at the last visit too. */
   readonly patient: boolean;
+  /** How many messages wait here, about. */
+  readonly waiting: () => number;
   readonly resend: (packet: Uint8Array) => void;
   readonly nextBody: () => NextBody | null;
   readonly originate: (seq: number, body: NextBody) => void;
@@ -36,17 +42,17 @@ export interface Visitor {
 export class Rotation {
   private lastAru = 0;
   private sentLastVisit = 0;
+  private waitedLastVisit = 0;
   private idleVisits = 0;
   private lastSeq = 0;
 
   /** Nothing was sent by anyone for two rotations: the token may rest. */
-  rests(): boolean {
+  get rests(): boolean {
     return this.idleVisits > 1;
   }
-  /** The token is to move again. */
-  rest(): void {
+  /** The token is to go on moving: somebody has something to say. */
+  stir(): void {
     this.idleVisits = 0;
-    this.sentLastVisit = 0;
   }
 
   /** `stable`: every member has everything up to here. */
@@ -56,48 +62,83 @@ export class Rotation {
     visitor: Visitor,
   ): { readonly next: TokenPacket; readonly stable: number } {
     log.high = Math.max(log.high, token.seq);
-    const stillMissing = token.missing.filter((seq) => {
-      const message = log.get(seq);
-      if (message !== undefined) visitor.resend(message.packet);
-      return message === undefined;
-    });
     const others = Math.max(0, token.flow - this.sentLastVisit);
-    const sent = this.sendNew(token, others, visitor);
+    const waiting = visitor.waiting();
+    const backlog = Math.max(0, token.backlog - this.waitedLastVisit) + waiting;
+    const { resent, stillMissing } = resend(token.missing, log, visitor);
+    const sent = sendNew(token, visitor, allowance(token, visitor, others + resent, waiting, backlog));
     const seq = token.seq + sent;
     let { aru, aruSetter } = token;
     if (log.aru < aru || aruSetter === visitor.self || aruSetter === 0) {
       aru = log.aru;
       aruSetter = aru === seq ? 0 : visitor.self;
     }
-    const overdue = visitor.patient && visitor.recovery === null ? Math.min(seq, this.lastSeq) : seq;
+    const overdue = visitor.patient && !visitor.recovering ? Math.min(seq, this.lastSeq) : seq;
     this.lastSeq = seq;
-    const lacking = log.missing(overdue, MOST_MISSING).filter((number) => !stillMissing.includes(number));
+    const missing = withOwn(stillMissing, log, overdue);
+    // What the token said at two visits in a row, everybody in between has seen and not contradicted.
     const stable = Math.min(aru, this.lastAru);
     this.lastAru = aru;
-    this.sentLastVisit = sent;
-    const missing = [...stillMissing, ...lacking].slice(0, MOST_MISSING);
-    const quiet = this.countQuiet(token.quiet, sent === 0 && log.aru >= seq, visitor);
-    const flow = others + sent;
+    this.sentLastVisit = sent + resent;
+    this.waitedLastVisit = waiting;
+    const quiet = countQuiet(token.quiet, sent === 0 && log.aru >= seq, visitor);
+    const flow = others + sent + resent;
     this.idleVisits = flow === 0 && missing.length === 0 && stable === seq ? this.idleVisits + 1 : 0;
-    const next = { ...token, sender: visitor.self, hop: token.hop + 1, seq, aru, aruSetter, flow, quiet, missing };
+    const { kind, ring } = token;
+    const hop = token.hop + 1;
+    const next = { kind, sender: visitor.self, ring, hop, seq, aru, aruSetter, flow, backlog, quiet, missing };
     return { next, stable };
   }
+}
 
-  private sendNew(token: TokenPacket, others: number, visitor: Visitor): number {
-    const allowed = Math.min(visitor.window - others, MOST_UNCONFIRMED - (token.seq - token.aru));
-    let sent = 0;
-    while (sent < allowed) {
-      const body = visitor.nextBody();
-      if (body === null) break;
-      sent += 1;
-      visitor.originate(token.seq + sent, body);
-    }
-    return sent;
+function resend(
+  asked: readonly number[],
+  log: MessageLog,
+  visitor: Visitor,
+): { readonly resent: number; readonly stillMissing: readonly number[] } {
+  if (asked.length === 0) return { resent: 0, stillMissing: asked };
+  const stillMissing: number[] = [];
+  for (const seq of asked) {
+    const message = log.get(seq);
+    if (message === undefined) stillMissing.push(seq);
+    else visitor.resend(message.packet);
   }
+  return { resent: asked.length - stillMissing.length, stillMissing };
+}
 
-  /** Once every member in a row lacked nothing and had nothing to resend, recovery is over for all. */
-  private countQuiet(quiet: number, lacksNothing: boolean, visitor: Visitor): number {
-    if (visitor.recovery === null || quiet >= visitor.members) return quiet;
-    return lacksNothing && visitor.recovery.left() === 0 ? quiet + 1 : 0;
+function withOwn(stillMissing: readonly number[], log: MessageLog, overdue: number): readonly number[] {
+  const own = log.missing(overdue, MOST_MISSING);
+  if (own.length === 0) return stillMissing;
+  if (stillMissing.length === 0) return own;
+  return [...stillMissing, ...own.filter((seq) => !stillMissing.includes(seq))].slice(0, MOST_MISSING);
+}
+
+/**
+ * How many new messages this visit may send (Totem, section 3.3): what the window leaves, shared by what waits at
+ * each node. Half of an equal share is everybody's at any time: one greedy sender delays nobody by more than that.
+ */
+function allowance(token: TokenPacket, visitor: Visitor, used: number, waiting: number, backlog: number): number {
+  if (waiting === 0) return 0;
+  const { window, members, datagram } = visitor;
+  const own = Math.floor((window * waiting) / backlog);
+  const sure = Math.max(1, Math.floor(window / (2 * members)));
+  const unconfirmed = Math.min(MOST_UNCONFIRMED, Math.max(2 * window, Math.floor(MOST_UNCONFIRMED_BYTES / datagram)));
+  return Math.min(Math.max(sure, Math.min(own, window - used)), unconfirmed - (token.seq - token.aru));
+}
+
+function sendNew(token: TokenPacket, visitor: Visitor, allowed: number): number {
+  let sent = 0;
+  while (sent < allowed) {
+    const body = visitor.nextBody();
+    if (body === null) break;
+    sent += 1;
+    visitor.originate(token.seq + sent, body);
   }
+  return sent;
+}
+
+/** Once every member in a row lacked nothing and had nothing to resend, recovery is over for all. */
+function countQuiet(quiet: number, lacksNothing: boolean, visitor: Visitor): number {
+  if (!visitor.recovering || quiet >= visitor.members) return quiet;
+  return lacksNothing && visitor.waiting() === 0 ? quiet + 1 : 0;
 }

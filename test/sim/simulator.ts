@@ -110,7 +110,7 @@ export class Simulation {
   private newRing(self: NodeId, sequence: number): Ring {
     return new Ring({
       ...{ self, clusterName: 'sim', peers: this.ids, timeouts: simulatedTimeouts },
-      ...{ datagram: 200, window: 20, sequence, patient: false },
+      ...{ datagram: 200, window: 20, sequence, patient: false, version: 1 },
     });
   }
 

@@ -10,6 +10,7 @@ const node = fc.integer({ min: 1, max: 0xffffffff }).map(nodeId);
 const number48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const ring = fc.record({ representative: node, sequence: number48 });
 const nodes = fc.uniqueArray(node, { maxLength: 20 });
+const u32 = fc.integer({ min: 0, max: 0xffffffff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
 
 const packet: fc.Arbitrary<Packet> = fc.oneof(
@@ -19,21 +20,33 @@ const packet: fc.Arbitrary<Packet> = fc.oneof(
   }),
   fc.record({
     ...{ kind: fc.constant('token' as const), sender: node, ring, hop: number48, seq: number48, aru: number48 },
-    ...{ aruSetter: fc.integer({ min: 0, max: 0xffffffff }), flow: u16, quiet: u16 },
+    ...{ aruSetter: u32, flow: u16, backlog: u32, quiet: u16 },
     missing: fc.array(number48, { maxLength: 60 }),
   }),
   fc.record({
-    ...{ kind: fc.constant('join' as const), sender: node, leaving: fc.boolean(), sequence: number48 },
+    ...{
+      kind: fc.constant('join' as const),
+      sender: node,
+      leaving: fc.boolean(),
+      sequence: number48,
+      version: number48,
+    },
     ...{ proc: nodes, fail: nodes },
   }),
   fc.record({
     ...{ kind: fc.constant('commit' as const), sender: node, ring },
     entries: fc.array(
-      fc.record({ node, old: fc.option(fc.record({ ring, aru: number48, high: number48 }), { nil: null }) }),
+      fc.record({
+        node,
+        old: fc.option(fc.record({ ring, aru: number48, high: number48, stable: number48, left: nodes }), {
+          nil: null,
+        }),
+      }),
       { maxLength: 20 },
     ),
   }),
-  fc.record({ kind: fc.constantFrom('merge' as const, 'wake' as const), sender: node, ring }),
+  fc.record({ kind: fc.constant('merge' as const), sender: node, ring, version: number48 }),
+  fc.record({ kind: fc.constant('wake' as const), sender: node, ring }),
 );
 
 const tag = clusterTag('prod');

@@ -89,6 +89,7 @@ export class TotemEngine {
       window: WINDOW,
       sequence: this.#ringState.sequence,
       patient: false,
+      version: settings.configVersion,
     });
     this.#server = new EngineServer(
       {
@@ -275,7 +276,12 @@ export class TotemEngine {
     this.#endpoints = endpoints;
     this.#datagrams?.setPeers(endpoints);
     this.#stepQuorum({ kind: 'settings', settings: effective.quorum });
-    this.#feed({ kind: 'peers', peers: effective.nodes.map((node) => node.nodeId), timeouts: effective.timeouts });
+    this.#feed({
+      kind: 'peers',
+      peers: effective.nodes.map((node) => node.nodeId),
+      timeouts: effective.timeouts,
+      version: effective.configVersion,
+    });
     this.#log('notice', `corosync.conf version ${effective.configVersion} is loaded`);
     this.#server.pushStatus();
     return { configVersion: effective.configVersion, live, needsRestart };
