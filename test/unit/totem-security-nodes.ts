@@ -1,5 +1,5 @@
 /** Nodes with Security and nothing else, for its tests. */
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { clusterKey } from '../../agent/engine/totem/cipher.ts';
 import { nodeId, type NodeId } from '../../agent/totem/ids.ts';
 import { clusterTag } from '../../agent/totem/packet.ts';
@@ -14,9 +14,16 @@ export const keyOf = (letter: string): ClusterKey =>
   clusterKey(new Uint8Array(256).fill(letter.charCodeAt(0)), 'aes256');
 export const KEY = keyOf('k');
 
+let drawn = 0;
+/** The same numbers in every run, so that a failure repeats; each life draws others. */
+function random(bytes: number): Uint8Array {
+  drawn += 1;
+  return createHash('sha512').update(`draw ${drawn}`).digest().subarray(0, bytes);
+}
+
 /** A new life of a node. */
 export function life(self: NodeId, keys: readonly ClusterKey[] = [KEY], tag = TAG): Security {
-  return new Security({ self, clusterTag: tag, peers: [ONE, TWO, THREE], keys, random: randomBytes });
+  return new Security({ self, clusterTag: tag, peers: [ONE, TWO, THREE], keys, random });
 }
 
 export const text = (words: string): Uint8Array => new TextEncoder().encode(words);

@@ -121,9 +121,9 @@ describe('a restart', () => {
     const after = life(TWO);
     introduce(after, hearer, 1000);
     assert.equal(said(hearer.open(after.seal(text('new')), 1000)), 'payload new');
-    const challenge = sent(hearer.open(underWay, 1000));
-    assert.equal(said(after.open(challenge, 1000)), 'refused not-asked', 'the new life does not vouch for the old one');
-    assert.equal(said(hearer.open(after.seal(text('still')), 1000)), 'payload still');
+    const challenge = sent(hearer.open(underWay, 2000));
+    assert.equal(said(after.open(challenge, 2000)), 'refused not-asked', 'the new life does not vouch for the old one');
+    assert.equal(said(hearer.open(after.seal(text('still')), 2000)), 'payload still');
   });
 
   test('two lives of one node that interleave: only the one that proves itself is heard', () => {
