@@ -96,20 +96,19 @@ async function onCorosync(peer: Peer): Promise<void> {
   if ('error' in opened) throw new Error(csError(opened.error));
   const code = corosync.cpg.join(opened.handle, GROUP);
   if (code !== CS.ok) throw new Error(csError(code));
-  const waiting: { readonly payload: Uint8Array; readonly resolve: () => void }[] = [];
-  const multicast = (payload: Uint8Array): Promise<void> =>
-    new Promise((resolve) => void waiting.push({ payload, resolve }));
-  listen(peer, () => undefined, multicast);
   const send = (payload: Uint8Array): boolean => {
     const code = corosync.cpg.mcast(opened.handle, payload);
     if (code !== CS.ok && code !== CS.tryAgain) throw new Error(csError(code));
     return code === CS.ok;
   };
+  listen(
+    peer,
+    () => undefined,
+    async (payload) => {
+      while (!send(payload)) await new Promise((resolve) => setImmediate(resolve));
+    },
+  );
   await follow(peer, corosync, opened, (): void => {
-    for (let first = waiting[0]; first !== undefined && send(first.payload); first = waiting[0]) {
-      waiting.shift();
-      first.resolve();
-    }
     for (let burst = 0; burst < BURST && peer.sending !== null && send(peer.sending); burst += 1) peer.sent += 1;
   });
 }
@@ -125,7 +124,8 @@ async function follow(
     const before = peer.messages;
     send();
     corosync.cpg.dispatch(handle);
-    if (peer.messages === before) await corosync.poll([fd], 1);
+    // A sender that was told to try again does so soon; who only listens is woken by what comes.
+    if (peer.messages === before) await corosync.poll([fd], peer.sending === null ? 20 : 1);
     else await new Promise((resolve) => setImmediate(resolve));
   }
 }
