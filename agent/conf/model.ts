@@ -45,8 +45,12 @@ export interface CorosyncConf {
     readonly twoNode: boolean;
     readonly waitForAll: boolean;
     readonly autoTieBreaker: boolean;
+    readonly autoTieBreakerNode: string | null;
     readonly lastManStanding: boolean;
+    /** Milliseconds. */
+    readonly lastManStandingWindow: number | null;
     readonly allowDownscale: boolean;
+    readonly expectedVotesTracking: boolean;
   };
   readonly logging: { readonly debug: string | null; readonly toSyslog: string | null };
 }
@@ -119,8 +123,11 @@ export function model(document: ConfDocument): CorosyncConf {
       // two_node implies it unless the file says otherwise (votequorum(5)).
       waitForAll: number('quorum', 'wait_for_all') === null ? flag('two_node') : flag('wait_for_all'),
       autoTieBreaker: flag('auto_tie_breaker'),
+      autoTieBreakerNode: text('quorum', 'auto_tie_breaker_node'),
       lastManStanding: flag('last_man_standing'),
+      lastManStandingWindow: number('quorum', 'last_man_standing_window'),
       allowDownscale: flag('allow_downscale'),
+      expectedVotesTracking: flag('expected_votes_tracking'),
     },
     logging: { debug: text('logging', 'debug'), toSyslog: text('logging', 'to_syslog') },
   };

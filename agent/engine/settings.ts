@@ -1,6 +1,6 @@
 /** What corosync.conf says to the bundled engine. */
 import { diagnose, model, parse, type ConfNode, type CorosyncConf } from '../conf/index.ts';
-import type { QuorumSettings } from '../quorum/quorum.ts';
+import { quorumSettingsOf, type QuorumSettings } from '../quorum/quorum.ts';
 import { err, ok, type Result } from '../result.ts';
 import { nodeId, type NodeId } from '../totem/ids.ts';
 import type { RingTimeouts } from '../totem/ring-types.ts';
@@ -83,9 +83,7 @@ function timeoutsOf(conf: CorosyncConf): RingTimeouts {
 }
 
 function quorumOf(conf: CorosyncConf, nodes: readonly EngineNode[]): QuorumSettings {
-  const { expectedVotes, twoNode, waitForAll, autoTieBreaker, lastManStanding, allowDownscale } = conf.quorum;
-  const votes = new Map(nodes.map((node) => [node.nodeId, node.votes]));
-  return { votes, expectedVotes, twoNode, waitForAll, autoTieBreaker, lastManStanding, allowDownscale };
+  return quorumSettingsOf(new Map(nodes.map((node) => [node.nodeId, node.votes])), conf.quorum);
 }
 
 /**

@@ -1,24 +1,40 @@
 /**
  * Votes as votequorum counts them (votequorum(5)): who may go on when the cluster is in pieces.
- * A pure state machine; the engine feeds it views and asks for the status.
+ * A pure state machine; the engine feeds it views, what the members say of themselves after each view, and the time.
+ *
+ * After every regular view each member multicasts its `quorumWord`; when the words of all members are in, the view
+ * is settled, by everyone in the same way. Until then a node is quorate only if those who came with it from the
+ * view before suffice, both for the electorate they come from and for the view that is not settled yet: another
+ * piece of that view may have settled it.
+ *
+ * Safety goes before likeness. Unless the administrator forces it (`expected`, `cancelWait`), no two pieces of a
+ * cluster ever have quorum. Where Corosync 3.1.7 is different (all measured, test/node/quorum-corosync.test.ts):
+ *
+ * - two_node: Corosync lets both nodes go on and counts on fencing. Here, of two that lose each other, the one with
+ *   the lower id goes on; the other does if the first had left in order.
+ * - expected_votes below the votes of the nodelist is the floor of allow_downscale and nothing else: taken as it is,
+ *   it makes two minorities quorate.
+ * - Expected votes that last_man_standing or allow_downscale lowered bind only those who were there; a node counts
+ *   towards them only if it comes from that electorate. Nodes that started again or lost that electorate join a
+ *   quorate view, or wait for all, or are a majority none of whom was in an incomplete cluster (`QuorumMemory`).
+ *   In Corosync three of five, one of which comes from the downsized rest, and that rest are both quorate.
+ * - auto_tie_breaker: only exactly half of the votes, all of it from one quorate view, is a half. Corosync takes
+ *   half of an odd number rounded down, and takes a list's later node after a start of both halves.
+ * - wait_for_all waits for all votes of the nodelist, not for the votes expected just now.
+ * - expected_votes_tracking: the stored number is really stored (3.1.7 closes the file before it writes), and
+ *   `expected N` goes below it in memory, as the manual page says and 3.1.7 does not.
+ * - two_node cannot be without wait_for_all.
  */
 import { err, ok, type Result } from '../result.ts';
-import type { NodeId } from '../totem/ids.ts';
+import { sameRing, type NodeId, type RingId } from '../totem/ids.ts';
+import { carries, later, latest, without, type Electorate } from './electorate.ts';
+import { rulesOf, votesOf, type QuorumRules, type QuorumSettings } from './settings.ts';
 
-export interface QuorumSettings {
-  /** Votes of every node of the nodelist. */
-  readonly votes: ReadonlyMap<NodeId, number>;
-  /** `quorum.expected_votes`, or null: then the sum of the nodelist counts. */
-  readonly expectedVotes: number | null;
-  readonly twoNode: boolean;
-  readonly waitForAll: boolean;
-  readonly autoTieBreaker: boolean;
-  readonly lastManStanding: boolean;
-  readonly allowDownscale: boolean;
-}
+export { quorumSettingsOf, type QuorumKeys, type QuorumSettings, type TieBreaker } from './settings.ts';
 
+/** In the order in which corosync-quorumtool(8) prints them. */
 export type QuorumFlag =
-  'Quorate' | '2Node' | 'WaitForAll' | 'LastManStanding' | 'AutoTieBreaker' | 'AllowDownscale' | 'Qdevice';
+  '2Node' | 'Quorate' | 'WaitForAll' | 'LastManStanding' | 'AutoTieBreaker' | 'AllowDownscale' | 'Qdevice';
 
 export interface QuorumStatus {
   readonly quorate: boolean;
@@ -30,95 +46,354 @@ export interface QuorumStatus {
   readonly flags: readonly QuorumFlag[];
 }
 
+/** What a member says of itself after a view. */
+export interface QuorumWord {
+  /** The view it belongs to. */
+  readonly ring: RingId;
+  /** The last quorate electorate it was in and has not lost. */
+  readonly base: Electorate | null;
+  /** Views since then, this one included, that it does not know to be settled. */
+  readonly pending: readonly Electorate[];
+  /** Members of `base` that left in order. */
+  readonly left: readonly NodeId[];
+  /** See QuorumMemory. */
+  readonly incomplete: boolean;
+  /** What the administrator set, while it is in effect. */
+  readonly forced: number | null;
+  readonly expected: number;
+}
+
+/** What outlives the engine. To be on stable storage before anything is done in the state that asks for it. */
+export interface QuorumMemory {
+  /** The last quorate view lacked votes: expected votes may have been lowered since, here or elsewhere. */
+  readonly incomplete: boolean;
+  /** expected_votes_tracking: the highest number of expected votes ever seen; never falls. */
+  readonly highestExpected: number;
+}
+
+/** `now` is in milliseconds of a clock that only goes forward. */
 export type QuorumInput =
-  | { readonly kind: 'view'; readonly members: readonly NodeId[] }
-  /** The administrator's `pvecm expected N`. */
+  | {
+      readonly kind: 'view';
+      readonly ring: RingId;
+      readonly members: readonly NodeId[];
+      /** Those who come along from this node's view before: the transitional configuration, this node included. */
+      readonly from: readonly NodeId[];
+      /** Those who said goodbye since the view before: stopped in order, not lost. */
+      readonly left: readonly NodeId[];
+      readonly now: number;
+    }
+  /** A member's word, in the ring's total order. Words of another view are ignored. */
+  | { readonly kind: 'told'; readonly node: NodeId; readonly word: QuorumWord; readonly now: number }
+  /** `deadline()` has come. */
+  | { readonly kind: 'timer'; readonly now: number }
+  /** The administrator's `pvecm expected N`, in the ring's total order. */
   | { readonly kind: 'expected'; readonly votes: number }
-  | { readonly kind: 'settings'; readonly settings: QuorumSettings };
+  /** The administrator ends wait_for_all, in the ring's total order (cmap's quorum.cancel_wait_for_all). */
+  | { readonly kind: 'cancelWait' }
+  | { readonly kind: 'settings'; readonly settings: QuorumSettings }
+  /** This node leaves in order. Before anyone is told. */
+  | { readonly kind: 'leave' };
 
 export interface QuorumState {
   readonly settings: QuorumSettings;
+  readonly rules: QuorumRules;
+  readonly ring: RingId | null;
   readonly members: readonly NodeId[];
-  /** Set by the administrator; lasts until more votes than that are seen. */
+  /** Words of this view; null when it is settled. */
+  readonly words: ReadonlyMap<NodeId, QuorumWord> | null;
+  readonly quorate: boolean;
+  readonly base: Electorate | null;
+  readonly pending: readonly Electorate[];
+  readonly left: readonly NodeId[];
+  readonly expected: number;
   readonly forced: number | null;
-  /** wait_for_all: every node has been seen together once since this start. */
-  readonly allSeen: boolean;
+  readonly memory: QuorumMemory;
+  /** last_man_standing: when expected votes follow the members; Infinity: never. */
+  readonly lowerAt: number;
 }
 
-const sum = (numbers: Iterable<number>): number => {
-  let total = 0;
-  for (const number of numbers) total += number;
-  return total;
-};
+/** More views than that without a settled one, and a node gives its electorate up: it is then like one that started. */
+const MOST_PENDING = 16;
 
-const votesOf = (settings: QuorumSettings, members: readonly NodeId[]): number =>
-  sum(members.map((member) => settings.votes.get(member) ?? 0));
-
-const configuredVotes = (settings: QuorumSettings): number => sum(settings.votes.values());
-
-const baseExpected = (settings: QuorumSettings): number => settings.expectedVotes ?? configuredVotes(settings);
-
-/** two_node implies wait_for_all (votequorum(5)). */
-const waitsForAll = (settings: QuorumSettings): boolean => settings.waitForAll || settings.twoNode;
-
-/** The state at the start of the engine, before the first view. */
-export function startQuorum(settings: QuorumSettings): QuorumState {
-  return { settings, members: [], forced: null, allSeen: false };
+/** The state at the start of the engine, before the first view. Without a memory nothing good is assumed. */
+export function startQuorum(settings: QuorumSettings, memory: QuorumMemory | null = null): QuorumState {
+  const rules = rulesOf(settings);
+  const state: QuorumState = {
+    settings,
+    rules,
+    ring: null,
+    members: [],
+    words: null,
+    quorate: false,
+    base: null,
+    pending: [],
+    left: [],
+    expected: rules.configured,
+    forced: null,
+    memory: memory ?? { incomplete: true, highestExpected: 0 },
+    lowerAt: Infinity,
+  };
+  return tracked({ ...state, expected: wholeExpected(state) });
 }
 
 /** The next state. Fails, leaving the state as it was, when the administrator asks for an impossible number. */
 export function stepQuorum(state: QuorumState, input: QuorumInput): Result<QuorumState, string> {
   switch (input.kind) {
-    case 'settings':
-      return ok(settle({ ...state, settings: input.settings, forced: null }));
     case 'view':
-      return ok(settle({ ...state, members: [...input.members].sort((a, b) => a - b) }));
-    case 'expected': {
-      const most = Math.max(baseExpected(state.settings), configuredVotes(state.settings));
-      if (!Number.isInteger(input.votes) || input.votes < 1 || input.votes > most) {
-        return err(`expected votes must be a whole number from 1 to ${most}, the votes of all configured nodes`);
-      }
-      // Forcing a number is the administrator's word that the absent nodes are down: it ends the wait too.
-      return ok(settle({ ...state, forced: input.votes, allSeen: true }));
+      return ok(view(state, input));
+    case 'told':
+      return ok(told(state, input.node, input.word, input.now));
+    case 'timer':
+      return ok(lower(state, input.now));
+    case 'expected':
+      return force(state, input.votes);
+    case 'cancelWait': {
+      const enough = votesOf(state.rules, state.members) * 2 > state.expected;
+      return ok(state.rules.waitForAll && !state.quorate && enough ? install(state, state.expected) : state);
     }
+    case 'settings':
+      return ok(reload(state, input.settings));
+    case 'leave':
+      return ok(leave(state));
   }
 }
 
-/** Carries what a view teaches into the state: all seen, forced number outgrown. */
-function settle(state: QuorumState): QuorumState {
-  const total = votesOf(state.settings, state.members);
-  const forced = state.forced !== null && total > state.forced ? total : state.forced;
-  const allSeen = state.allSeen || (state.settings.votes.size > 0 && total >= configuredVotes(state.settings));
-  return { ...state, forced, allSeen };
+/** What this node is to multicast in the view it is in; null before the first. */
+export function quorumWord(state: QuorumState): QuorumWord | null {
+  const { ring, base, pending, left, forced, expected } = state;
+  return ring === null ? null : { ring, base, pending, left, forced, expected, incomplete: state.memory.incomplete };
 }
+
+/** When the state wants a `timer`, in the clock of `now`; Infinity: not at all. */
+export const quorumDeadline = (state: QuorumState): number =>
+  state.words === null && state.quorate ? state.lowerAt : Infinity;
+
+/** What is to be stored. The same object as long as it says the same. */
+export const quorumMemory = (state: QuorumState): QuorumMemory => state.memory;
 
 /** The votes now. */
 export function quorumStatus(state: QuorumState): QuorumStatus {
-  const { settings, members } = state;
-  const totalVotes = votesOf(settings, members);
-  const highestExpected = Math.max(baseExpected(settings), totalVotes);
-  const expectedVotes = Math.max(state.forced ?? baseExpected(settings), totalVotes);
-  const twoNode = settings.twoNode && settings.votes.size === 2;
-  const quorum = twoNode ? 1 : Math.floor(expectedVotes / 2) + 1;
-  const evenSplit = settings.autoTieBreaker && !twoNode && totalVotes * 2 === expectedVotes;
-  const tieBroken = evenSplit && holdsTieBreaker(state);
-  const waiting = waitsForAll(settings) && !state.allSeen;
-  const quorate = totalVotes > 0 && (totalVotes >= quorum || tieBroken) && !waiting;
+  const { rules, quorate, members } = state;
+  const expectedVotes = rules.twoNode ? Math.max(rules.configured, state.expected) : state.expected;
   const flags: QuorumFlag[] = [];
+  if (rules.twoNode) flags.push('2Node');
   if (quorate) flags.push('Quorate');
-  if (twoNode) flags.push('2Node');
-  if (waitsForAll(settings)) flags.push('WaitForAll');
-  if (settings.lastManStanding) flags.push('LastManStanding');
-  if (settings.autoTieBreaker) flags.push('AutoTieBreaker');
-  if (settings.allowDownscale) flags.push('AllowDownscale');
-  return { quorate, expectedVotes, highestExpected, totalVotes, quorum, flags };
+  if (rules.waitForAll) flags.push('WaitForAll');
+  if (rules.lastManStanding) flags.push('LastManStanding');
+  if (rules.tieBreaker !== null && !rules.twoNode) flags.push('AutoTieBreaker');
+  if (rules.downscale) flags.push('AllowDownscale');
+  return {
+    quorate,
+    expectedVotes,
+    highestExpected: expectedVotes,
+    totalVotes: votesOf(rules, members),
+    quorum: rules.twoNode ? 1 : Math.floor(expectedVotes / 2) + 1,
+    flags,
+  };
+}
+
+type ViewInput = Extract<QuorumInput, { kind: 'view' }>;
+
+function view(state: QuorumState, input: ViewInput): QuorumState {
+  const { rules } = state;
+  const members = [...input.members].sort((a, b) => a - b);
+  const from = input.from.filter((node) => members.includes(node));
+  const gone = input.left.filter((node) => !members.includes(node));
+  const left = rules.leavesCount ? [...new Set([...state.left, ...gone])] : [];
+  const along =
+    state.base !== null &&
+    carries(rules, without(rules, state.base, left), from) &&
+    state.pending.every((one) => carries(rules, without(rules, one, left), from));
+  const quorate = along || majorityAtOnce(state, members);
+  // Once quorum is lost, wait_for_all waits again (measured).
+  const lost = (rules.waitForAll && !quorate) || state.pending.length >= MOST_PENDING;
+  const electorate = { ring: input.ring, members, expected: votesOf(rules, members) };
+  // Before the view is settled, because who settles it may lower expected votes before this node has heard of it.
+  const leaves = state.base !== null && electorate.expected < rules.allVotes;
+  const next: QuorumState = {
+    ...state,
+    ring: input.ring,
+    members,
+    words: new Map(),
+    quorate: quorate && !lost,
+    base: lost ? null : state.base,
+    left: lost ? [] : left,
+    pending: lost ? [electorate] : [...state.pending, electorate],
+    expected: Math.max(state.expected, electorate.expected),
+    memory: leaves ? remembered(state.memory, true) : state.memory,
+  };
+  const own = quorumWord(next);
+  const [only] = members;
+  return members.length === 1 && only !== undefined && own !== null ? told(next, only, own, input.now) : next;
 }
 
 /**
- * Of two equal halves the one with the lowest configured node id goes on. It is the lowest of the
- * nodelist, not of the last view, so that two halves with different memories cannot both claim it.
+ * Whether the votes alone decide, whatever the members may say: a majority of all votes is the only one where
+ * expected votes are never lowered.
  */
-function holdsTieBreaker(state: QuorumState): boolean {
-  const lowest = Math.min(...state.settings.votes.keys());
-  return state.members.some((member) => member === lowest);
+function majorityAtOnce(state: QuorumState, members: readonly NodeId[]): boolean {
+  const { rules } = state;
+  if (rules.lowers || rules.tracking || (rules.waitForAll && state.base === null)) return false;
+  return votesOf(rules, members) * 2 > state.expected;
+}
+
+function told(state: QuorumState, node: NodeId, word: QuorumWord, now: number): QuorumState {
+  if (state.words === null || state.ring === null) return state;
+  if (!sameRing(word.ring, state.ring) || !state.members.includes(node)) return state;
+  const words = new Map(state.words).set(node, word);
+  const complete = state.members.every((member) => words.has(member));
+  return complete ? settle({ ...state, words: null }, words, now) : { ...state, words };
+}
+
+/** Decides the view from the members' words alone, so that every member decides the same. */
+function settle(state: QuorumState, words: ReadonlyMap<NodeId, QuorumWord>, now: number): QuorumState {
+  const { rules, members } = state;
+  const total = votesOf(rules, members);
+  const said = [...words.values()];
+  const along = goesOn(rules, words);
+  const forcedWords = said.flatMap((word) => word.forced ?? []);
+  const forced = forcedWords.length > 0 ? Math.max(...forcedWords) : null;
+  const whole = Math.max(wholeExpected(state), ...(rules.tracking ? said.map((word) => word.expected) : []));
+  if (along !== null) {
+    const expected = Math.max(along.expected, total);
+    const lowered = rules.lowers || forced !== null || expected >= whole ? expected : Math.max(expected, whole);
+    return armed(state, install({ ...state, forced }, lowered), along, now);
+  }
+  const open = said.some((word) => word.base !== null);
+  const fresh = members.filter((member) => words.get(member)?.incomplete === false);
+  const majority =
+    forced !== null
+      ? total * 2 > forced
+      : rules.waitForAll
+        ? !rules.lowers && open && total * 2 > whole
+        : votesOf(rules, rules.lowers ? fresh : members) * 2 > whole;
+  const everyone = total >= whole && total > 0;
+  if (majority || everyone) {
+    const expected = forced !== null && !everyone ? forced : whole;
+    return install({ ...state, forced }, Math.max(expected, total));
+  }
+  // Nobody can have settled this view with quorum: all members decide as this one does.
+  const { ring } = state;
+  const pending = state.pending.filter((one) => ring === null || !sameRing(one.ring, ring));
+  const base = rules.waitForAll ? null : state.base;
+  const top = rules.waitForAll ? null : latest(said.flatMap((word) => word.base ?? []));
+  const expected = forced ?? (top === null ? whole : Math.max(top.expected, rules.lowers ? 0 : whole));
+  return tracked({
+    ...state,
+    quorate: false,
+    base,
+    left: base === null ? [] : state.left,
+    pending: base === null ? [] : pending,
+    expected: Math.max(expected, total),
+    forced,
+    lowerAt: Infinity,
+  });
+}
+
+/** The electorate that the members go on from, without those who left in order; null when they may not. */
+function goesOn(rules: QuorumRules, words: ReadonlyMap<NodeId, QuorumWord>): Electorate | null {
+  const said = [...words.values()];
+  const base = latest(said.flatMap((word) => word.base ?? []));
+  if (base === null) return null;
+  const left = [...new Set(said.flatMap((word) => word.left))];
+  const nodes = [...words.keys()];
+  const knowing = (ring: RingId): NodeId[] =>
+    nodes.filter((node) => {
+      const word = words.get(node);
+      if (word === undefined) return false;
+      const known = [...(word.base === null ? [] : [word.base]), ...word.pending];
+      return known.some((one) => sameRing(one.ring, ring));
+    });
+  const holders = nodes.filter((node) => {
+    const own = words.get(node)?.base ?? null;
+    return own !== null && sameRing(own.ring, base.ring);
+  });
+  const rest = without(rules, base, left);
+  if (!carries(rules, rest, holders)) return null;
+  const unsettled = said.flatMap((word) => word.pending).filter((one) => later(one.ring, base.ring));
+  const safe = unsettled.every((one) => carries(rules, without(rules, one, left), knowing(one.ring)));
+  return safe ? rest : null;
+}
+
+/** The view becomes the electorate that the next one is measured by. */
+function install(state: QuorumState, expected: number): QuorumState {
+  const { rules, ring, members } = state;
+  if (ring === null) return state;
+  const complete = votesOf(rules, members) >= rules.allVotes;
+  return tracked({
+    ...state,
+    words: null,
+    quorate: true,
+    base: { ring, members, expected },
+    pending: [],
+    left: [],
+    expected,
+    forced: state.forced !== null && expected < wholeExpected(state) ? expected : null,
+    memory: remembered(state.memory, !complete),
+  });
+}
+
+/** last_man_standing: the window opens anew with every loss, and only in a view that all its members have. */
+function armed(before: QuorumState, next: QuorumState, electorate: Electorate, now: number): QuorumState {
+  if (!next.rules.lastManStanding) return { ...next, lowerAt: Infinity };
+  const lost = electorate.members.some((member) => !next.members.includes(member));
+  return { ...next, lowerAt: lost ? now + next.settings.lastManStandingWindow : before.lowerAt };
+}
+
+function lower(state: QuorumState, now: number): QuorumState {
+  if (now < quorumDeadline(state)) return state;
+  return { ...install(state, votesOf(state.rules, state.members)), lowerAt: Infinity };
+}
+
+/**
+ * The administrator's word that the absent are down. As in votequorum it reaches every member of the view, holds
+ * for those who join it too, and ends when more votes than that are seen, at a reload, or with the engine.
+ * Other than votequorum it is never above what the nodelist has.
+ */
+function force(state: QuorumState, votes: number): Result<QuorumState, string> {
+  const { rules, members } = state;
+  const total = votesOf(rules, members);
+  const most = Math.max(wholeExpected(state), total);
+  if (!Number.isInteger(votes) || votes < 1 || votes > most)
+    return err(`expected votes must be a whole number from 1 to ${most}, the votes of all configured nodes`);
+  if (votes < total) return err(`expected votes must be at least ${total}, the votes that are present`);
+  const enough = total * 2 > votes && (!rules.waitForAll || state.quorate || total >= votes);
+  if (state.quorate && !enough)
+    return err(`with ${votes} expected votes the ${total} that are present would lose quorum`);
+  const forced = { ...state, forced: votes, lowerAt: Infinity };
+  return ok(enough ? install(forced, votes) : tracked({ ...forced, words: null, expected: votes }));
+}
+
+function reload(state: QuorumState, settings: QuorumSettings): QuorumState {
+  const rules = rulesOf(settings);
+  const next = { ...state, settings, rules, forced: null };
+  const whole = wholeExpected(next);
+  const total = votesOf(rules, state.members);
+  const isLowered = rules.lowers && state.expected < state.rules.configured;
+  const expected = Math.max(isLowered ? state.expected : whole, total);
+  const base = state.base === null ? null : { ...state.base, expected };
+  const here = state.base === null ? [] : state.members;
+  const quorate = state.quorate && base !== null && carries(rules, base, here);
+  return tracked({ ...next, expected, base, quorate, lowerAt: rules.lastManStanding ? state.lowerAt : Infinity });
+}
+
+/** Who left in order must not be counted by a majority that knows nothing of those it left behind. */
+function leave(state: QuorumState): QuorumState {
+  const memory = state.rules.leavesCount ? remembered(state.memory, true) : state.memory;
+  return { ...state, quorate: false, base: null, pending: [], left: [], memory, lowerAt: Infinity };
+}
+
+const remembered = (memory: QuorumMemory, incomplete: boolean): QuorumMemory =>
+  memory.incomplete === incomplete ? memory : { ...memory, incomplete };
+
+/** Expected votes where nothing was lowered. */
+function wholeExpected({ rules, memory }: Pick<QuorumState, 'rules' | 'memory'>): number {
+  return Math.max(rules.configured, rules.tracking ? memory.highestExpected : 0);
+}
+
+function tracked(state: QuorumState): QuorumState {
+  const { memory, expected } = state;
+  if (!state.rules.tracking || expected <= memory.highestExpected) return state;
+  return { ...state, memory: { ...memory, highestExpected: expected } };
 }

@@ -1,108 +1,339 @@
+/** votequorum(5), rule by rule. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import {
-  quorumStatus,
-  startQuorum,
-  stepQuorum,
-  type QuorumInput,
-  type QuorumSettings,
-  type QuorumState,
-} from '../../agent/quorum/quorum.ts';
-import { nodeId, type NodeId } from '../../agent/totem/ids.ts';
+import { quorumSettingsOf, type QuorumKeys, type QuorumSettings } from '../../agent/quorum/quorum.ts';
+import { nodeId } from '../../agent/totem/ids.ts';
+import { evenVotes, QuorumCluster } from './quorum-cluster.ts';
 
-const settings = (count: number, change: Partial<QuorumSettings> = {}): QuorumSettings => ({
-  votes: new Map(Array.from({ length: count }, (_, index) => [nodeId(index + 1), 1])),
-  expectedVotes: null,
-  twoNode: false,
-  waitForAll: false,
-  autoTieBreaker: false,
-  lastManStanding: false,
-  allowDownscale: false,
-  ...change,
-});
+const settings = (votes: number | readonly number[], keys: Partial<QuorumKeys> = {}): QuorumSettings =>
+  quorumSettingsOf(
+    typeof votes === 'number' ? evenVotes(votes) : new Map(votes.map((count, index) => [nodeId(index + 1), count])),
+    keys,
+  );
 
-const members = (...ids: number[]): QuorumInput => ({ kind: 'view', members: ids.map(nodeId) });
+/** All nodes up and together. */
+function whole(votes: number | readonly number[], keys: Partial<QuorumKeys> = {}): QuorumCluster {
+  const cluster = new QuorumCluster(settings(votes, keys));
+  const all = [...cluster.settings.votes.keys()];
+  cluster.start(...all);
+  cluster.regroup(all);
+  return cluster;
+}
 
-function after(start: QuorumSettings, ...inputs: QuorumInput[]): QuorumState {
-  return inputs.reduce((state, input) => {
-    const next = stepQuorum(state, input);
-    assert.ok(next.ok, next.ok ? '' : next.error);
-    return next.value;
-  }, startQuorum(start));
+function restarted(cluster: QuorumCluster, ...ids: number[]): void {
+  cluster.kill(...ids);
+  cluster.start(...ids);
 }
 
 describe('votes', () => {
   test('a majority is needed: 2 of 3, 3 of 4, 3 of 5 (the examples in the seed are misprints)', () => {
-    const needed = [3, 4, 5].map((count) => quorumStatus(startQuorum(settings(count))).quorum);
+    const needed = [3, 4, 5].map((count) => whole(count).status(1).quorum);
     assert.deepEqual(needed, [2, 3, 3]);
   });
 
   test('half is not a majority', () => {
-    assert.equal(quorumStatus(after(settings(4), members(1, 2))).quorate, false);
-    assert.equal(quorumStatus(after(settings(4), members(1, 2, 3))).quorate, true);
+    const cluster = whole(4);
+    cluster.regroup([1, 2], [3, 4]);
+    assert.deepEqual(cluster.quorate(1, 2, 3, 4), [false, false, false, false]);
   });
 
-  test('votes count, not nodes', () => {
-    const heavy = settings(3, {
-      votes: new Map([
-        [nodeId(1), 3],
-        [nodeId(2), 1],
-        [nodeId(3), 1],
-      ]),
-    });
-    assert.equal(quorumStatus(after(heavy, members(1))).quorate, true);
-    assert.equal(quorumStatus(after(heavy, members(2, 3))).quorate, false);
+  test('votes count, not nodes; a node may have none', () => {
+    const cluster = whole([3, 1, 1, 0]);
+    cluster.regroup([1], [2, 3, 4]);
+    assert.deepEqual(cluster.quorate(1, 2), [true, false]);
+    assert.equal(cluster.status(2).totalVotes, 2);
   });
 
-  test('expected 1 makes a lone node quorate at once, and ends when more return', () => {
-    const lone = after(settings(3), members(1), { kind: 'expected', votes: 1 });
-    assert.equal(quorumStatus(lone).quorate, true);
-    const joined = stepQuorum(lone, members(1, 2));
-    assert.ok(joined.ok);
-    assert.equal(quorumStatus(joined.value).expectedVotes, 2);
+  test('expected_votes above the sum of the nodelist raises what is needed; below it, it lowers nothing', () => {
+    assert.equal(whole(3, { expectedVotes: 5 }).status(1).quorum, 3);
+    assert.equal(whole(5, { expectedVotes: 3 }).status(1).quorum, 3);
   });
 
-  test('expected refuses 0 and more votes than there are', () => {
-    for (const votes of [0, 4, 1.5])
-      assert.equal(stepQuorum(startQuorum(settings(3)), { kind: 'expected', votes }).ok, false);
-  });
-
-  test('two_node: one of two suffices, once both have been seen', () => {
-    const two = settings(2, { twoNode: true });
-    assert.equal(quorumStatus(after(two, members(1))).quorate, false, 'two_node implies wait_for_all');
-    assert.equal(quorumStatus(after(two, members(1, 2), members(1))).quorate, true);
-  });
-
-  test('auto_tie_breaker gives an even split to the half with the lowest node id', () => {
-    const even = settings(4, { autoTieBreaker: true });
-    assert.equal(quorumStatus(after(even, members(1, 2, 3, 4), members(1, 4))).quorate, true);
-    assert.equal(quorumStatus(after(even, members(1, 2, 3, 4), members(2, 3))).quorate, false);
+  test('a node that is not in the nodelist has no vote', () => {
+    const cluster = new QuorumCluster(settings(3));
+    cluster.start(1, 9);
+    cluster.regroup([1, 9]);
+    assert.equal(cluster.status(1).totalVotes, 1);
   });
 });
 
-test('two disjoint components never both hold quorum, unless the administrator forced it', () => {
-  const options = fc.record({ autoTieBreaker: fc.boolean(), waitForAll: fc.boolean() });
-  const split = fc.array(fc.tuple(fc.integer({ min: 0, max: 5 }), fc.boolean()), { minLength: 1, maxLength: 9 });
-  fc.assert(
-    fc.property(
-      split,
-      options,
-      fc.array(fc.array(fc.boolean(), { maxLength: 9 }), { maxLength: 4 }),
-      (nodes, flags, pasts) => {
-        const votes = new Map(nodes.map(([count], index): [NodeId, number] => [nodeId(index + 1), count]));
-        const all = [...votes.keys()];
-        const half = (side: boolean): readonly NodeId[] => all.filter((_, index) => nodes[index]?.[1] === side);
-        const live = (side: boolean): boolean => {
-          const past = pasts.map((kept): QuorumInput => ({
-            kind: 'view',
-            members: all.filter((_, index) => kept[index] ?? side),
-          }));
-          return quorumStatus(after(settings(0, { votes, ...flags }), ...past, { kind: 'view', members: half(side) }))
-            .quorate;
-        };
-        return !(live(true) && live(false));
-      },
-    ),
-  );
+describe('expected N', () => {
+  test('is in effect on every member of the view, at once', () => {
+    const cluster = whole(5);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.ok(cluster.order(1, { kind: 'expected', votes: 2 }));
+    assert.deepEqual(cluster.quorate(1, 2), [true, true]);
+    assert.equal(cluster.status(2).expectedVotes, 2);
+  });
+
+  test('reaches those who join, and grows with the votes they bring', () => {
+    const cluster = whole(5);
+    cluster.regroup([1]);
+    cluster.kill(2, 3, 4, 5);
+    cluster.order(1, { kind: 'expected', votes: 1 });
+    cluster.start(2);
+    cluster.regroup([1, 2]);
+    assert.deepEqual([cluster.status(2).quorate, cluster.status(2).expectedVotes], [true, 2]);
+  });
+
+  test('lasts through a loss of quorum, until more votes are seen', () => {
+    const cluster = whole(5);
+    cluster.kill(3, 4, 5);
+    cluster.regroup([1, 2]);
+    cluster.order(1, { kind: 'expected', votes: 2 });
+    cluster.regroup([1], [2]);
+    assert.equal(cluster.status(1).quorate, false);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, true);
+    cluster.start(3, 4, 5);
+    cluster.regroup([1, 2, 3, 4, 5]);
+    assert.equal(cluster.status(1).expectedVotes, 5);
+  });
+
+  test('refuses 0, fewer votes than are present, more than there are, and what would cost the quorum', () => {
+    const cluster = whole(5);
+    cluster.regroup([1, 2, 3]);
+    for (const votes of [0, 1.5, 2, 6]) assert.equal(cluster.order(1, { kind: 'expected', votes }), false, `${votes}`);
+    assert.equal(whole(3).order(1, { kind: 'expected', votes: 4 }), false);
+  });
+
+  test('ends with a new configuration', () => {
+    const cluster = whole(3);
+    cluster.regroup([1]);
+    cluster.order(1, { kind: 'expected', votes: 1 });
+    cluster.order(1, { kind: 'settings', settings: cluster.settings });
+    assert.deepEqual([cluster.status(1).quorate, cluster.status(1).expectedVotes], [false, 3]);
+  });
+});
+
+describe('wait_for_all', () => {
+  const keys = { waitForAll: true };
+
+  test('a majority that has just started is not quorate until all have met', () => {
+    const cluster = new QuorumCluster(settings(3, keys));
+    cluster.start(1, 2, 3);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, false);
+    cluster.regroup([1, 2, 3]);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, true);
+  });
+
+  test('a node that starts again need not wait where others have quorum', () => {
+    const cluster = whole(3, keys);
+    cluster.kill(3);
+    restarted(cluster, 2);
+    cluster.regroup([1]);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(2).quorate, false, 'quorum was lost: all are waited for again, as Corosync does');
+    const other = whole(5, keys);
+    restarted(other, 2);
+    other.regroup([1, 3, 4], [2]);
+    other.regroup([1, 2, 3, 4]);
+    assert.equal(other.status(2).quorate, true);
+  });
+
+  test('the administrator can end the wait', () => {
+    const cluster = new QuorumCluster(settings(3, keys));
+    cluster.start(1, 2);
+    cluster.regroup([1, 2]);
+    cluster.order(1, { kind: 'cancelWait' });
+    assert.deepEqual(cluster.quorate(1, 2), [true, true]);
+  });
+});
+
+describe('two_node', () => {
+  const keys = { twoNode: true };
+
+  test('one vote suffices, once both have met', () => {
+    const cluster = new QuorumCluster(settings(2, keys));
+    cluster.start(1, 2);
+    cluster.regroup([1], [2]);
+    assert.deepEqual(cluster.quorate(1, 2), [false, false], 'two_node implies wait_for_all');
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorum, 1);
+    cluster.kill(2);
+    cluster.regroup([1]);
+    assert.equal(cluster.status(1).quorate, true);
+  });
+
+  test('of two that lose each other only the lower id goes on: there is no fencing here', () => {
+    const cluster = whole(2, keys);
+    cluster.regroup([1], [2]);
+    assert.deepEqual(cluster.quorate(1, 2), [true, false]);
+  });
+
+  test('either goes on when the other stops in order, and takes it back', () => {
+    const cluster = whole(2, keys);
+    cluster.stop(1);
+    cluster.regroup([2]);
+    assert.deepEqual([cluster.status(2).quorate, cluster.status(2).expectedVotes], [true, 2]);
+    cluster.start(1);
+    cluster.regroup([1], [2]);
+    assert.deepEqual(cluster.quorate(1, 2), [false, true]);
+    cluster.regroup([1, 2]);
+    assert.deepEqual(cluster.quorate(1, 2), [true, true]);
+  });
+
+  test('has no effect with another number of nodes, or with other votes', () => {
+    assert.deepEqual(whole(3, keys).status(1).flags, ['Quorate', 'WaitForAll']);
+    assert.deepEqual(whole([2, 1], keys).status(1).flags, ['Quorate', 'WaitForAll']);
+  });
+});
+
+describe('auto_tie_breaker', () => {
+  const half = (keys: Partial<QuorumKeys>, ...sides: number[][]): boolean[] => {
+    const cluster = whole(4, { autoTieBreaker: true, ...keys });
+    cluster.regroup(...sides);
+    return sides.map(([first]) => cluster.status(first ?? 1).quorate);
+  };
+
+  test('of two halves the one with the lowest id goes on', () => {
+    assert.deepEqual(half({}, [1, 4], [2, 3]), [true, false]);
+  });
+  test('or the one with the highest', () => {
+    assert.deepEqual(half({ autoTieBreakerNode: 'highest' }, [1, 2], [3, 4]), [false, true]);
+  });
+  test('or the one with the first node of the list', () => {
+    assert.deepEqual(half({ autoTieBreakerNode: '3 1' }, [1, 2], [3, 4]), [false, true]);
+  });
+
+  test('a node of the list that was not there before does not count: the next one does', () => {
+    const cluster = whole(4, { autoTieBreaker: true, autoTieBreakerNode: '3 1' });
+    cluster.regroup([1, 2, 4]);
+    cluster.regroup([1, 2], [4]);
+    assert.equal(cluster.status(1).quorate, true);
+  });
+
+  test('halves that have just started have no tie to break', () => {
+    const cluster = new QuorumCluster(settings(4, { autoTieBreaker: true }));
+    cluster.start(1, 2);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, false);
+  });
+
+  test('is off with an odd number of votes and no wait_for_all, and where its node is no node', () => {
+    assert.deepEqual(whole(3, { autoTieBreaker: true }).status(1).flags, ['Quorate']);
+    assert.deepEqual(whole(4, { autoTieBreaker: true, autoTieBreakerNode: 'first' }).status(1).flags, ['Quorate']);
+  });
+});
+
+describe('last_man_standing', () => {
+  const keys = { lastManStanding: true, lastManStandingWindow: 100 };
+
+  test('expected votes follow the members once the window has passed, down to two', () => {
+    const cluster = whole(5, keys);
+    cluster.kill(4, 5);
+    cluster.regroup([1, 2, 3]);
+    assert.equal(cluster.status(1).expectedVotes, 5);
+    cluster.wait(100);
+    assert.equal(cluster.status(1).expectedVotes, 3);
+    cluster.kill(3);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, true);
+    cluster.wait(100);
+    cluster.kill(2);
+    cluster.regroup([1]);
+    assert.equal(cluster.status(1).quorate, false);
+  });
+
+  test('and to the last one with auto_tie_breaker', () => {
+    const cluster = whole(4, { ...keys, autoTieBreaker: true });
+    for (const left of [[1, 2, 3], [1, 2], [1]]) {
+      cluster.regroup(left);
+      cluster.wait(100);
+    }
+    assert.deepEqual([cluster.status(1).quorate, cluster.status(1).expectedVotes], [true, 1]);
+  });
+
+  test('a second loss within the window is measured by the votes of before', () => {
+    const cluster = whole(5, keys);
+    cluster.regroup([1, 2, 3]);
+    cluster.wait(50);
+    cluster.regroup([1, 2]);
+    assert.equal(cluster.status(1).quorate, false);
+  });
+
+  test('one of the rest does not make a majority with those who were left behind', () => {
+    const cluster = whole(5, keys);
+    cluster.regroup([1, 2, 3], [4, 5]);
+    cluster.wait(100);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3, 4), [true, false, false]);
+  });
+
+  test('nor when it has started again in between', () => {
+    const cluster = whole(5, keys);
+    cluster.regroup([1, 2, 3], [4, 5]);
+    cluster.wait(100);
+    restarted(cluster, 3, 4, 5);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3, 4), [true, false, false]);
+  });
+
+  test('the rest that falls apart and finds itself again goes on', () => {
+    const cluster = whole(5, keys);
+    cluster.regroup([1, 2, 3]);
+    cluster.wait(100);
+    cluster.regroup([1], [2], [3]);
+    cluster.regroup([2, 3]);
+    assert.deepEqual(cluster.quorate(2, 3), [true, true]);
+  });
+
+  test('needs one vote per node', () => {
+    assert.deepEqual(whole([2, 1, 1], keys).status(1).flags, ['Quorate']);
+  });
+});
+
+describe('allow_downscale', () => {
+  const keys = { allowDownscale: true, expectedVotes: 2 };
+
+  test('a node that leaves in order is not expected any more, down to expected_votes', () => {
+    const cluster = whole(5, keys);
+    const expected = [5, 4, 3, 2].map((node) => {
+      cluster.stop(node);
+      cluster.regroup([...cluster.running.keys()]);
+      return cluster.status(1).expectedVotes;
+    });
+    assert.deepEqual(expected, [4, 3, 2, 2]);
+  });
+
+  test('a node that dies still is', () => {
+    const cluster = whole(5, keys);
+    cluster.kill(5);
+    cluster.regroup([1, 2, 3, 4]);
+    assert.equal(cluster.status(1).expectedVotes, 5);
+  });
+
+  test('those who left do not make a majority of their own', () => {
+    const cluster = whole(5, keys);
+    for (const node of [3, 4, 5]) cluster.stop(node);
+    cluster.start(3, 4, 5);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3), [true, false]);
+  });
+});
+
+describe('expected_votes_tracking', () => {
+  test('the highest number seen holds after a start, though the file has become smaller', () => {
+    const big = whole(5, { expectedVotesTracking: true });
+    const small = new QuorumCluster(settings(3, { expectedVotesTracking: true }));
+    small.start(1, 2, 3);
+    small.regroup([1, 2, 3]);
+    assert.equal(small.status(1).expectedVotes, 3);
+    big.order(1, { kind: 'settings', settings: small.settings });
+    assert.equal(big.status(1).expectedVotes, 5);
+  });
+});
+
+test('flags are in the order of corosync-quorumtool', () => {
+  const keys = { waitForAll: true, autoTieBreaker: true, lastManStanding: true, allowDownscale: true };
+  assert.deepEqual(whole(4, keys).status(1).flags, [
+    'Quorate',
+    'WaitForAll',
+    'LastManStanding',
+    'AutoTieBreaker',
+    'AllowDownscale',
+  ]);
+  assert.deepEqual(whole(2, { twoNode: true }).status(1).flags, ['2Node', 'Quorate', 'WaitForAll']);
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { nodeId } from '../../totem/ids.ts';
 import type { NodeLayout } from '../../node-layout.ts';
-import { quorumStatus, startQuorum } from '../../quorum/quorum.ts';
+import { quorumSettingsOf, quorumStatus, startQuorum } from '../../quorum/quorum.ts';
 import {
   EngineDown,
   type Delivery,
@@ -268,10 +268,7 @@ export class TotemClient implements Engine {
 
 const TAKEN = Promise.resolve();
 
-const NO_VOTES = {
-  ...{ votes: new Map(), expectedVotes: null, twoNode: false, waitForAll: false },
-  ...{ autoTieBreaker: false, lastManStanding: false, allowDownscale: false },
-};
+const NO_VOTES = quorumSettingsOf(new Map());
 
 function readSettings(file: string): ReturnType<typeof settingsOf> {
   try {

@@ -47,6 +47,8 @@ export class TotemEngine {
   #phase: RingPhase = 'stopped';
   #ringId: RingId | null = null;
   #members: readonly NodeId[] = [];
+  /** The transitional configuration. */
+  #along: readonly NodeId[] = [];
   #timer: NodeJS.Timeout | null = null;
   #probe: NodeJS.Timeout | null = null;
   #stepping = false;
@@ -194,9 +196,9 @@ export class TotemEngine {
 
   /** The transitional configuration is the groups' business no more than CPG's: what it delivers, they deliver. */
   #view(regular: boolean, ring: RingId, members: readonly NodeId[], first: Uint8Array[]): void {
-    if (!regular) return;
+    if (!regular) return void (this.#along = members);
     const before = quorumStatus(this.#quorum).quorate;
-    this.#stepQuorum({ kind: 'view', members });
+    this.#stepQuorum({ kind: 'view', ring, members, from: this.#along, left: [], now: performance.now() });
     this.#ringId = ring;
     this.#members = members;
     first.push(this.#groups.view(ring, members));
