@@ -4,6 +4,7 @@
  */
 import { keyFact } from './keys.ts';
 import { wholeNumber } from './model.ts';
+import { multicastGroup } from './multicast.ts';
 import { storedEntries } from './stored.ts';
 import { parse, type ConfDocument, type Entry } from './syntax.ts';
 
@@ -46,9 +47,8 @@ export function localKeys(keys: ReadonlyMap<string, string>, position: number): 
     if (keys.get(`totem.interface.${link}.broadcast`) === 'yes') {
       added.set(`totem.interface.${link}.mcastaddr`, '255.255.255.255');
     } else if (group === undefined) {
-      const number = clusterNumber(keys.get('totem.cluster_name') ?? '');
-      const ipv4 = `239.192.${number >> 8}.${number % 0xff}`;
-      added.set(`totem.interface.${link}.mcastaddr`, address.includes(':') ? `ff15::${number.toString(16)}` : ipv4);
+      const name = keys.get('totem.cluster_name') ?? '';
+      added.set(`totem.interface.${link}.mcastaddr`, multicastGroup(name, link, address.includes(':') ? 6 : 4));
     }
   }
   return added;
@@ -64,11 +64,4 @@ function addNodeIds(keys: ReadonlyMap<string, string>, added: Map<string, string
     const clear = keys.get('totem.clear_node_high_bit') === 'yes';
     added.set(`nodelist.node.${position}.nodeid`, String(clear ? bits % 2 ** 31 : bits));
   }
-}
-
-/** The 16 bits that stand for a cluster's name in its multicast address: each letter added to twice what was. */
-function clusterNumber(name: string): number {
-  let value = 0;
-  for (const letter of new TextEncoder().encode(name)) value = (value * 2 + letter) & 0xffff;
-  return value;
 }

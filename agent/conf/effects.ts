@@ -3,6 +3,7 @@
  * together. Measured edit by edit on running clusters of Corosync 3.1.7; a reload says "Done" to most of those that
  * it does not carry out.
  */
+import { bundledTransport } from './bundled.ts';
 import { changesBetween, sentenceOf, type Change } from './difference.ts';
 import { keyFact } from './keys.ts';
 import { wholeNumber } from './model.ts';
@@ -44,7 +45,7 @@ const WHOLE: Outcome = { effect: 'whole-restart', reload: 'ignores' };
 export function plannedChanges(before: string, after: string, dialect: Dialect = 'corosync3'): PlannedChange[] {
   const documents = { before: parse(before), after: parse(after) };
   return changesBetween(documents.before, documents.after).map((change) => {
-    const outcome = dialect === 'ringmaster' ? bundledOutcome(change) : outcomeOf(change, documents);
+    const outcome = dialect === 'ringmaster' ? bundledOutcome(change, documents) : outcomeOf(change, documents);
     return {
       sentence: sentenceOf(change),
       effect: outcome.effect,
@@ -176,8 +177,8 @@ function differs({ before, after }: ValueChange, standard: string | null): boole
   return a !== null && b !== null ? a !== b : one !== other;
 }
 
-/** The bundled engine compares the files itself and says what it cannot take at a reload. */
-function bundledOutcome(change: Change): Outcome {
+/** The bundled engine compares the files itself and says what it cannot take at a reload; the rest of it is in effect. */
+function bundledOutcome(change: Change, documents: Documents): Outcome {
   switch (change.kind) {
     case 'node-added':
     case 'node-removed':
@@ -187,24 +188,75 @@ function bundledOutcome(change: Change): Outcome {
     case 'node-renumbered':
       return { effect: 'whole-restart', reload: 'refuses' };
     case 'address':
-      // It uses link 0 and reads no other.
-      return change.link !== 0 ? NONE : { effect: 'whole-restart', reload: 'refuses' };
+      return bundledAddress(change, documents);
     case 'value':
-      if (BUNDLED_LIVE.has(`${change.section}.${change.name}`)) return LIVE;
-      if (['totem.cluster_name', 'totem.transport'].includes(`${change.section}.${change.name}`)) return WHOLE;
-      return change.section === 'totem.interface' && change.link === 0 && change.name === 'mcastport'
-        ? differs(change, '5405')
-          ? WHOLE
-          : NONE
-        : NONE;
+      return change.section === 'totem.interface' ? bundledInterface(change, documents) : bundledValue(change);
   }
 }
 
+/** The others look for the node at its new address at once, and it listens there when its engine restarts. */
+function bundledAddress({ link, before, after }: Extract<Change, { kind: 'address' }>, documents: Documents): Outcome {
+  if (before === null || after === null) return LIVE;
+  const others = linksOf(documents.before).filter((one) => one !== link);
+  return others.length > 0
+    ? {
+        ...ROLLING,
+        advice: `Only this node has to restart its engine. Link ${others.join(', ')} carries it until then.`,
+      }
+    : { ...ROLLING, advice: 'Only this node has to restart its engine; until then the others do not find it.' };
+}
+
+function bundledInterface(change: ValueChange, { before, after }: Documents): Outcome {
+  const link = change.link ?? 0;
+  if (!linksOf(before).includes(link) || !linksOf(after).includes(link)) return LIVE;
+  switch (change.name) {
+    case 'mcastport':
+      return differs(change, String(bundledTransport(after) === 'knet' ? 5405 + link : 5405)) ? WHOLE : NONE;
+    case 'mcastaddr':
+    case 'broadcast':
+      return bundledTransport(after) === 'udp' ? WHOLE : NONE;
+    case 'ttl':
+      return bundledTransport(after) === 'udp' && differs(change, '1') ? ROLLING : NONE;
+    case 'knet_link_priority':
+    case 'knet_ping_interval':
+    case 'knet_ping_timeout':
+    case 'knet_pong_count':
+      return LIVE;
+    default:
+      return NONE;
+  }
+}
+
+function bundledValue(change: ValueChange): Outcome {
+  const name = `${change.section}.${change.name}`;
+  const standard = BUNDLED_DEFAULTS[name] ?? null;
+  if (BUNDLED_LIVE.has(name)) return LIVE;
+  if (BUNDLED_WHOLE.has(name)) return standard === null || differs(change, standard) ? WHOLE : NONE;
+  if (BUNDLED_ROLLING.has(name)) return standard === null || differs(change, standard) ? ROLLING : NONE;
+  return NONE;
+}
+
 const BUNDLED_LIVE = new Set([
-  ...['totem.token', 'totem.token_coefficient', 'totem.consensus', 'totem.join', 'quorum.expected_votes'],
-  ...['quorum.two_node', 'quorum.wait_for_all', 'quorum.auto_tie_breaker', 'quorum.last_man_standing'],
-  'quorum.allow_downscale',
+  ...['totem.token', 'totem.token_coefficient', 'totem.token_retransmit', 'totem.token_retransmits_before_loss_const'],
+  ...['totem.consensus', 'totem.join', 'totem.hold', 'totem.merge', 'totem.netmtu', 'totem.keyfile', 'totem.key'],
+  ...['quorum.expected_votes', 'quorum.two_node', 'quorum.wait_for_all', 'quorum.auto_tie_breaker'],
+  ...['quorum.last_man_standing', 'quorum.allow_downscale'],
 ]);
+const BUNDLED_WHOLE = new Set([
+  ...['totem.cluster_name', 'totem.transport', 'totem.rrp_mode', 'totem.secauth', 'totem.crypto_cipher'],
+  'totem.crypto_hash',
+]);
+const BUNDLED_ROLLING = new Set([
+  ...['totem.link_mode', 'totem.ip_version', 'totem.window_size', 'totem.max_messages'],
+]);
+const BUNDLED_DEFAULTS: Readonly<Record<string, string>> = {
+  'totem.rrp_mode': 'none',
+  'totem.secauth': 'off',
+  'totem.crypto_cipher': 'none',
+  'totem.crypto_hash': 'none',
+  'totem.link_mode': 'passive',
+  'totem.ip_version': 'ipv6-4',
+};
 
 const WHO_RESTARTS: Readonly<Record<Effect, string>> = {
   none: '',

@@ -15,9 +15,19 @@ export interface ConfNode {
 
 export interface ConfInterface {
   readonly linkNumber: number;
+  readonly givenLinkNumber: number | null;
+  /** Corosync 2's name of the same; read by the bundled engine only. */
+  readonly ringNumber: number | null;
   readonly bindnetaddr: string | null;
   readonly mcastaddr: string | null;
   readonly mcastport: number | null;
+  readonly ttl: number | null;
+  readonly broadcast: string | null;
+  /** knet_link_priority, knet_ping_interval, knet_ping_timeout, knet_pong_count. */
+  readonly priority: number | null;
+  readonly pingInterval: number | null;
+  readonly pingTimeout: number | null;
+  readonly pongCount: number | null;
 }
 
 export interface CorosyncConf {
@@ -33,6 +43,16 @@ export interface CorosyncConf {
     readonly tokenCoefficient: number | null;
     readonly consensus: number | null;
     readonly join: number | null;
+    readonly tokenRetransmit: number | null;
+    /** token_retransmits_before_loss_const. */
+    readonly retransmitsBeforeLoss: number | null;
+    readonly hold: number | null;
+    readonly merge: number | null;
+    readonly netmtu: number | null;
+    readonly windowSize: number | null;
+    readonly maxMessages: number | null;
+    readonly keyFile: string | null;
+    readonly key: string | null;
     readonly ipVersion: string | null;
     readonly rrpMode: string | null;
     readonly linkMode: string | null;
@@ -104,15 +124,32 @@ export function model(document: ConfDocument): CorosyncConf {
       tokenCoefficient: number('totem', 'token_coefficient'),
       consensus: number('totem', 'consensus'),
       join: number('totem', 'join'),
+      tokenRetransmit: number('totem', 'token_retransmit'),
+      retransmitsBeforeLoss: number('totem', 'token_retransmits_before_loss_const'),
+      hold: number('totem', 'hold'),
+      merge: number('totem', 'merge'),
+      netmtu: number('totem', 'netmtu'),
+      windowSize: number('totem', 'window_size'),
+      maxMessages: number('totem', 'max_messages'),
+      keyFile: text('totem', 'keyfile'),
+      key: text('totem', 'key'),
       ipVersion: text('totem', 'ip_version'),
       rrpMode: text('totem', 'rrp_mode'),
       linkMode: text('totem', 'link_mode'),
       interfaces: sectionsAt(document, 'totem.interface').map((section) => ({
         // `ringnumber` is not read by Corosync 3: such a section is link 0 (measured).
         linkNumber: wholeNumber(last(section, 'linknumber')) ?? 0,
+        givenLinkNumber: wholeNumber(last(section, 'linknumber')),
+        ringNumber: wholeNumber(last(section, 'ringnumber')),
         bindnetaddr: last(section, 'bindnetaddr'),
         mcastaddr: last(section, 'mcastaddr'),
         mcastport: wholeNumber(last(section, 'mcastport')),
+        ttl: wholeNumber(last(section, 'ttl')),
+        broadcast: last(section, 'broadcast'),
+        priority: wholeNumber(last(section, 'knet_link_priority')),
+        pingInterval: wholeNumber(last(section, 'knet_ping_interval')),
+        pingTimeout: wholeNumber(last(section, 'knet_ping_timeout')),
+        pongCount: wholeNumber(last(section, 'knet_pong_count')),
       })),
     },
     nodelist: sectionsAt(document, 'nodelist.node').map(nodeOf),

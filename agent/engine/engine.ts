@@ -30,9 +30,18 @@ export interface LinkStatus {
   readonly link: number;
   readonly peer: NodeId;
   readonly address: string;
+  /** It answers: `state` is up. */
   readonly connected: boolean;
+  /** `untested`: neither an answer nor a silence that is long enough. */
+  readonly state: 'up' | 'down' | 'untested';
+  /** Since when, in milliseconds since 1970; null when the engine does not tell. */
+  readonly since: number | null;
   /** Smoothed round trip in microseconds; null before the first measurement. */
   readonly latencyUs: number | null;
+  /** Largest IP packet in bytes that is known to pass; null before it was measured, or when the engine does not tell. */
+  readonly mtu: number | null;
+  /** How often it failed since the engine started. */
+  readonly failures: number;
 }
 
 export type QuorumFlag =

@@ -122,7 +122,9 @@ describe('pvecm conf check', () => {
   });
 
   test('--dialect ringmaster judges for the bundled engine', () => {
-    assert.equal(check('--dialect', 'ringmaster', good).status, 1);
+    const rings = file('rings.conf', GOOD.replace('transport: knet', 'transport: udpu\n  rrp_mode: passive'));
+    assert.equal(check('--dialect', 'ringmaster', good).status, 0);
+    assert.equal(check('--dialect', 'ringmaster', rings).status, 1);
     assert.equal(check('--dialect', 'latin', good).status, 2);
   });
 });

@@ -162,10 +162,12 @@ describe('the bundled engine', () => {
   test('reads other keys, and says so', () => {
     const effects = (after: string): string[] =>
       plannedChanges(BEFORE, after, 'ringmaster').map(({ effect }) => effect);
-    assert.deepEqual(effects(totem('link_mode: active')(BEFORE)), ['none']);
+    assert.deepEqual(effects(totem('link_mode: active')(BEFORE)), ['rolling-restart']);
+    assert.deepEqual(effects(totem('knet_compression_model: zlib')(BEFORE)), ['none']);
     assert.deepEqual(effects(totem('token: 2000')(BEFORE)), ['live']);
     assert.deepEqual(effects(quorum('wait_for_all: 1')(BEFORE)), ['live']);
-    assert.deepEqual(effects(BEFORE.replace('10.20.0.1', '10.30.0.1')), ['whole-restart']);
-    assert.deepEqual(effects(BEFORE.replace('10.20.1.1', '10.30.1.1')), ['none']);
+    assert.deepEqual(effects(totem('netmtu: 9000')(BEFORE)), ['live']);
+    assert.deepEqual(effects(BEFORE.replace('10.20.0.1', '10.30.0.1')), ['rolling-restart']);
+    assert.deepEqual(effects(BEFORE.replace('10.20.1.1', '10.30.1.1')), ['rolling-restart']);
   });
 });

@@ -13,18 +13,20 @@ import {
   type Section,
 } from '../syntax.ts';
 import type { Report, Subject } from './report.ts';
+import { transportOf } from './transport.ts';
 
 /** Characters of a key written into the file itself. */
 const SHORTEST_KEY = 128;
 const LONGEST_KEY = 4096;
 
-export function checkCorners({ document }: Subject, report: Report): void {
+export function checkCorners(subject: Subject, report: Report): void {
+  const { document } = subject;
   const { totem } = model(document);
   checkKey({ document }, totem.secauth === 'on' || (totem.cryptoHash ?? 'none') !== 'none', report);
   const group = entryAt(document, 'totem.interface', 'mcastaddr');
   // It has to be an address with every transport (measured).
   if (group !== null) checkAddress(group, report);
-  if (totem.transport === 'udp') checkMulticast({ document }, totem, report);
+  if (transportOf(subject) === 'udp') checkMulticast({ document }, totem, report);
   const stateDir = entryAt(document, 'system', 'state_dir');
   if (stateDir !== null && !/^[./]/.test(stateDir.value)) {
     report.error({

@@ -4,6 +4,7 @@ import { linkOfKey, model, wholeNumber } from '../model.ts';
 import { storedNodes, type StoredNode } from '../stored.ts';
 import { lineRange, nameRange, sectionsAt, valueRange, type Entry, type Range, type Section } from '../syntax.ts';
 import type { Report, Subject } from './report.ts';
+import { transportOf } from './transport.ts';
 
 type Listed = StoredNode;
 
@@ -33,7 +34,7 @@ export function checkNodes(subject: Subject, report: Report): void {
       why: 'Its nodes overwrite those of the first one by their position, without a message.',
     });
   }
-  const transport = model(document).totem.transport ?? 'knet';
+  const transport = transportOf(subject);
   const [first] = listed;
   if (first !== undefined && first.node.name === null && !first.node.addresses.some(({ link }) => link === 0)) {
     report.error({
@@ -50,6 +51,7 @@ export function checkNodes(subject: Subject, report: Report): void {
   checkLinks(
     listed.filter(({ section }) => section.entries.length > 0),
     transport,
+    dialect,
     report,
   );
 }
@@ -198,9 +200,10 @@ function checkUnique(listed: readonly Listed[], dialect: Subject['dialect'], rep
   }
 }
 
-function checkLinks(listed: readonly Listed[], transport: string, report: Report): void {
+function checkLinks(listed: readonly Listed[], transport: string, dialect: Subject['dialect'], report: Report): void {
   const all = [...new Set(listed.flatMap(({ node }) => node.addresses.map(({ link }) => link)))].sort((a, b) => a - b);
-  if (all.length > 1 && transport !== 'knet') {
+  // The bundled engine has the redundant rings of Corosync 2: its own rules say what they need.
+  if (all.length > 1 && transport !== 'knet' && dialect !== 'ringmaster') {
     const section = listed.find(({ node }) => node.addresses.length > 1)?.section ?? listed[0]?.section;
     report.error({
       rule: 'links-need-knet',
@@ -247,9 +250,15 @@ function checkLinks(listed: readonly Listed[], transport: string, report: Report
 }
 
 /** Which addresses the file's ip_version allows. The default is both; with transport udp it is IPv4. */
-function checkFamilies(listed: readonly Listed[], transport: string, { document }: Subject, report: Report): void {
+function checkFamilies(
+  listed: readonly Listed[],
+  transport: string,
+  { document, dialect }: Subject,
+  report: Report,
+): void {
   const given = model(document).totem.ipVersion;
-  const only = given === 'ipv4' || (given === null && transport === 'udp') ? 4 : given === 'ipv6' ? 6 : null;
+  const narrow = given === null && transport === 'udp' && dialect !== 'ringmaster';
+  const only = given === 'ipv4' || narrow ? 4 : given === 'ipv6' ? 6 : null;
   if (only === null) return;
   for (const section of [...listed.map((one) => one.section), ...sectionsAt(document, 'totem.interface')]) {
     for (const entry of section.entries) {

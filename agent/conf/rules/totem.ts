@@ -1,8 +1,11 @@
 /** Rules of the totem section as a whole: encryption, timeouts, transport, interfaces (totemconfig.c). */
+import { timersOf } from '../bundled.ts';
 import { linkOfKey, model, wholeNumber } from '../model.ts';
 import { entryAt, nameRange, sectionsAt, valueRange, type Entry, type Range } from '../syntax.ts';
 import { effectiveTimers } from '../timers.ts';
+import { checkBundled } from './bundled.ts';
 import { removingLines, replacing, type Report, type Subject } from './report.ts';
+import { transportOf } from './transport.ts';
 
 /** Smallest values in milliseconds; 0 means the default. */
 const LEAST: Readonly<Record<string, number>> = {
@@ -26,7 +29,7 @@ export function checkTotem(subject: Subject, report: Report): void {
   const secauth = totem.secauth === 'on';
   const cipher = totem.cryptoCipher ?? (secauth ? 'aes256' : 'none');
   const hash = totem.cryptoHash ?? (secauth ? 'sha256' : 'none');
-  const transport = totem.transport ?? 'knet';
+  const transport = transportOf(subject);
   if (cipher !== 'none' && hash === 'none') {
     report.error({
       rule: 'cipher-needs-hash',
@@ -36,7 +39,7 @@ export function checkTotem(subject: Subject, report: Report): void {
     });
   }
   const encrypted = cipher !== 'none' || hash !== 'none';
-  if (encrypted && transport !== 'knet' && dialect !== 'corosync2') {
+  if (encrypted && transport !== 'knet' && dialect === 'corosync3') {
     report.error({
       rule: 'crypto-needs-knet',
       at: at(secauth ? 'secauth' : totem.cryptoCipher === null ? 'crypto_hash' : 'crypto_cipher'),
@@ -53,7 +56,7 @@ export function checkTotem(subject: Subject, report: Report): void {
       why: 'Whoever reaches the ring network can read and forge them. "secauth: on" needs a key on every node.',
     });
   }
-  if (totem.rrpMode !== null && dialect !== 'corosync2') {
+  if (totem.rrpMode !== null && dialect === 'corosync3') {
     const entry = entryAt(document, 'totem', 'rrp_mode');
     report.warn({
       rule: 'rrp-ignored',
@@ -63,25 +66,9 @@ export function checkTotem(subject: Subject, report: Report): void {
       fix: entry === null ? null : removingLines('Remove the line', entry.line, entry.line),
     });
   }
-  if (dialect === 'ringmaster') checkBundled(subject, transport, report, at);
+  if (dialect === 'ringmaster') checkBundled(subject, transport, report);
   checkTimers(subject, report);
   checkInterfaces(subject, transport, report);
-}
-
-/** What the bundled engine cannot do in this version. */
-function checkBundled(subject: Subject, transport: string, report: Report, at: (name: string) => Range): void {
-  if (transport !== 'udpu') {
-    report.error({
-      rule: 'bundled-transport',
-      at: at('transport'),
-      message: `The bundled engine speaks transport udpu, not ${transport}.`,
-      why: 'It would not start. Use Corosync as the engine for other transports.',
-      fix:
-        entryAt(subject.document, 'totem', 'transport') === null
-          ? null
-          : replacing('Change to "udpu"', at('transport'), 'udpu'),
-    });
-  }
 }
 
 const whole = ({ document }: Subject): Range => {
@@ -89,7 +76,7 @@ const whole = ({ document }: Subject): Range => {
   return totem === undefined ? { line: 1, column: 1, endLine: 1, endColumn: 2 } : nameRange(totem);
 };
 
-function checkTimers({ document }: Subject, report: Report): void {
+function checkTimers({ document, dialect }: Subject, report: Report): void {
   const entry = (name: string): Entry | null => entryAt(document, 'totem', name);
   const value = (name: string): number => wholeNumber(entry(name)?.value ?? null) ?? 0;
   for (const [name, least] of Object.entries(LEAST)) {
@@ -104,10 +91,15 @@ function checkTimers({ document }: Subject, report: Report): void {
       fix: replacing(`Change to ${least}`, valueRange(found), String(least)),
     });
   }
-  const { token, retransmit, consensus: effective, join } = effectiveTimers(document);
+  const {
+    token,
+    retransmit,
+    consensus: effective,
+    join,
+  } = dialect === 'ringmaster' ? timersOf(document) : effectiveTimers(document);
   const retransmits = value('token_retransmits_before_loss_const') || 4;
   const tokenEntry = entry('token') ?? entry('token_retransmits_before_loss_const');
-  const derived = value('token_retransmit') === 0 && retransmit < LEAST_TIMER;
+  const derived = dialect !== 'ringmaster' && value('token_retransmit') === 0 && retransmit < LEAST_TIMER;
   if (tokenEntry !== null && (token < LEAST_TIMER || derived)) {
     report.error({
       rule: 'token-too-short',
@@ -126,7 +118,7 @@ function checkTimers({ document }: Subject, report: Report): void {
       message: `consensus (${effective} ms) must not be shorter than join (${join} ms).`,
       why: 'Corosync refuses the file.',
     });
-  } else if (consensus !== null && given > 0) {
+  } else if (consensus !== null && given > 0 && dialect !== 'ringmaster') {
     if (given < 1.2 * token) {
       report.warn({
         rule: 'consensus-below-token',
@@ -146,7 +138,8 @@ function checkInterfaces({ document, dialect }: Subject, transport: string, repo
   for (const section of sectionsAt(document, 'totem.interface')) {
     const find = (name: string): Entry | undefined => section.entries.findLast((entry) => entry.name === name);
     const link = find('linknumber');
-    const number = wholeNumber(link?.value ?? null) ?? 0;
+    const ring = dialect === 'ringmaster' ? (find('ringnumber')?.value ?? null) : null;
+    const number = wholeNumber(link?.value ?? null) ?? wholeNumber(ring) ?? 0;
     if (number > 7 && link !== undefined && section.entries.some((entry) => entry !== link)) {
       report.error({
         rule: 'link-number',

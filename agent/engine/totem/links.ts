@@ -58,7 +58,9 @@ export class Links {
     return others.map(({ nodeId, address }) => {
       const peer = this.peers.get(nodeId);
       const connected = peer !== undefined && now - peer.heard < SILENCE;
-      return { link: 0, peer: nodeId, address, connected, latencyUs: connected ? peer.latencyUs : null };
+      const state = connected ? ('up' as const) : ('down' as const);
+      const latencyUs = connected ? peer.latencyUs : null;
+      return { link: 0, peer: nodeId, address, connected, state, since: null, latencyUs, mtu: null, failures: 0 };
     });
   }
 
