@@ -240,7 +240,8 @@ const BUNDLED_LIVE = new Set([
   ...['totem.token', 'totem.token_coefficient', 'totem.token_retransmit', 'totem.token_retransmits_before_loss_const'],
   ...['totem.consensus', 'totem.join', 'totem.hold', 'totem.merge', 'totem.netmtu', 'totem.keyfile', 'totem.key'],
   ...['quorum.expected_votes', 'quorum.two_node', 'quorum.wait_for_all', 'quorum.auto_tie_breaker'],
-  ...['quorum.last_man_standing', 'quorum.allow_downscale'],
+  ...['quorum.auto_tie_breaker_node', 'quorum.last_man_standing', 'quorum.last_man_standing_window'],
+  ...['quorum.allow_downscale', 'quorum.expected_votes_tracking'],
 ]);
 const BUNDLED_WHOLE = new Set([
   ...['totem.cluster_name', 'totem.transport', 'totem.rrp_mode', 'totem.secauth', 'totem.crypto_cipher'],
