@@ -7,7 +7,7 @@ import { clusterKey } from '../../agent/engine/totem/cipher.ts';
 import { nodeId, type NodeId } from '../../agent/totem/ids.ts';
 import { clusterTag } from '../../agent/totem/packet.ts';
 import { TAG_BYTES } from '../../agent/totem/security/cluster-key.ts';
-import { SEALED_HEAD, splitDatagrams } from '../../agent/totem/security/envelope.ts';
+import { PROOF_HEAD, SEALED_HEAD, splitDatagrams } from '../../agent/totem/security/envelope.ts';
 import { RefusalReports } from '../../agent/totem/security/refusals.ts';
 import { ReplayWindow, WINDOW } from '../../agent/totem/security/replay-window.ts';
 import { introduce, KEY, keyOf, life, ONE, said, sent, STRANGER, text, THREE, TWO } from './totem-security-nodes.ts';
@@ -216,6 +216,17 @@ describe('a proof', () => {
     assert.equal(said(hearer.open(after.seal(text('alive')), 63)), 'payload alive');
   });
 
+  test('of an earlier life with the nonce of a new one in it proves nothing', () => {
+    const [before, hearer] = [life(TWO), life(ONE)];
+    const recorded = sent(before.open(sent(hearer.open(before.seal(text('')), 0)), 0));
+    const restarted = life(ONE);
+    const alive = life(TWO);
+    const proof = sent(alive.open(sent(restarted.open(alive.seal(text('')), 0)), 0));
+    recorded.set(proof.subarray(SEALED_HEAD, PROOF_HEAD), SEALED_HEAD);
+    assert.equal(said(restarted.open(recorded, 0)), 'refused forged');
+    assert.equal(said(restarted.open(proof, 0)), 'proven');
+  });
+
   test('whose nonce somebody read from the wire is not theirs to make', () => {
     const [speaker, hearer] = [life(TWO), life(ONE)];
     const proof = sent(speaker.open(sent(hearer.open(speaker.seal(text('')), 0)), 0));
@@ -278,7 +289,7 @@ describe('the key', () => {
     assert.equal(through(), 'payload ok');
     speaker.setKeys([old, fresh]);
     assert.equal(through(), 'payload ok');
-    const underWay = speaker.seal(text('under way'));
+    const [underWay, late] = [speaker.seal(text('under way')), speaker.seal(text('late'))];
     speaker.setKeys([fresh, old]);
     assert.equal(through(), 'payload ok');
     assert.equal(said(hearer.open(underWay, 0)), 'payload under way');
@@ -288,6 +299,7 @@ describe('the key', () => {
     hearer.setKeys([fresh]);
     assert.equal(through(), 'payload ok');
     assert.equal(said(hearer.open(stale, 0)), 'refused unknown-key', 'the old key opens nothing any more');
+    assert.equal(said(hearer.open(late, 0)), 'refused unknown-key', 'nor what a known node sealed with it');
   });
 
   test('another one, or another cipher, is told apart from damage', () => {

@@ -4,7 +4,7 @@
  *     0 magic u16 | 2 format u8 | 3 kind u8 | 4 length u16 | 6 cluster u32 | 10 sender u32        every kind
  *     14 key id u32 | 18 voucher u32 | 22 session u64 | 30 counter u48                            all but plain
  *     36 addressee u32 | 40 its session u64 | nonce 16 bytes (sealed) | tag                       challenge
- *     36 addressee u32 | 40 nonce 16 bytes | tag                                                  proof
+ *     36 nonce 16 bytes | tag                                                                     proof
  *     36 payload (sealed) | tag                                                                   payload
  *     14 payload                                                                                  plain
  *
@@ -24,7 +24,9 @@ export const SESSION_AT = 22;
 export const SESSION_BYTES = 8;
 export const NONCE_BYTES = 16;
 export const CHALLENGE_HEAD = SEALED_HEAD + 4 + SESSION_BYTES;
-export const PROOF_HEAD = SEALED_HEAD + 4 + NONCE_BYTES;
+export const PROOF_HEAD = SEALED_HEAD + NONCE_BYTES;
+/** Bytes that the envelope adds to a payload. */
+export const envelopeBytes = (sealed: boolean): number => (sealed ? SEALED_HEAD + TAG_BYTES : PLAIN_HEAD);
 /** The largest datagram that `length` can tell. */
 export const LONGEST_DATAGRAM = 0xffff;
 

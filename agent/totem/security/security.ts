@@ -23,6 +23,7 @@ import {
   CHALLENGE_HEAD,
   clusterOf,
   counterOf,
+  envelopeBytes,
   keyIdOf,
   kindOf,
   LONGEST_DATAGRAM,
@@ -104,7 +105,7 @@ export class Security {
 
   /** Bytes that `seal` adds to a payload. Changes when the first key comes or the last one goes. */
   get overhead(): number {
-    return this.keys.length === 0 ? PLAIN_HEAD : SEALED_HEAD + TAG_BYTES;
+    return envelopeBytes(this.keys.length > 0);
   }
 
   /** The datagram for a payload, ready for the socket. Throws a RangeError when it would be longer than 65535 bytes. */
@@ -194,16 +195,14 @@ export class Security {
     window?.mark(counter);
     if (!peer.answers.take(u32At(nonce, 0), this.salt, now)) return this.refuse(peer, 'replayed');
     const proof = new Uint8Array(PROOF_HEAD + TAG_BYTES);
-    putU32(proof, SEALED_HEAD, peer.node);
-    proof.set(nonce, SEALED_HEAD + 4);
+    proof.set(nonce, SEALED_HEAD);
     this.sealed(proof, PROOF, PROOF_HEAD, NOTHING);
     return { kind: 'send', to: peer.node, datagram: proof };
   }
 
   /** A proof: its session is the sender's present one when it gives back the nonce that this node drew. */
   private check(peer: Peer, datagram: Uint8Array, now: number): Opened {
-    if (addresseeOf(datagram) !== this.self || !peer.asked(datagram, SEALED_HEAD + 4, now))
-      return this.refuse(peer, 'not-asked');
+    if (!peer.asked(datagram, SEALED_HEAD, now)) return this.refuse(peer, 'not-asked');
     const counter = counterOf(datagram);
     const nothing = this.unseal(peer, datagram, PROOF_HEAD, counter, false);
     if (typeof nothing === 'string') {
