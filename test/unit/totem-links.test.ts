@@ -163,6 +163,16 @@ describe('health', () => {
     assert.deepEqual(events(network, 'down', 1), []);
   });
 
+  test('a peer that stood still has its links back at once, as none of them relapsed', () => {
+    const network = running();
+    network.pause(2);
+    network.run(1_000);
+    assert.deepEqual([network.state(1, 0, 2), network.state(1, 1, 2)], ['down', 'down']);
+    network.resume(2);
+    network.run(500);
+    assert.deepEqual([network.state(1, 0, 2), network.state(1, 1, 2)], ['up', 'up']);
+  });
+
   test('an answer from before a restart, or to nothing, counts for nothing', () => {
     const network = new LinkNetwork();
     network.start(1);

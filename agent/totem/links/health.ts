@@ -43,6 +43,7 @@ export class LinkHealth {
   #rowFrom = 0;
   /** Milliseconds for which a link that relapsed must answer before it is taken back. */
   #wait = 0;
+  #waitBefore = 0;
 
   constructor(times: LinkTimes, now: number) {
     this.#times = times;
@@ -122,6 +123,7 @@ export class LinkHealth {
     const silence = `no answer for ${Math.round(now - this.#silentFrom)} ms`;
     if (this.state === 'up') {
       this.failures += 1;
+      this.#waitBefore = this.#wait;
       this.#wait = waitAfter(this.#wait, now - this.since);
     }
     const reason = this.state === 'up' ? silence : 'it has not answered yet';
@@ -130,6 +132,11 @@ export class LinkHealth {
     this.#row = 0;
     this.#hurriedAt = Infinity;
     return this.#wait === 0 ? reason : `${reason}; it is taken back when it has answered for ${this.#wait / 1000} s`;
+  }
+
+  /** All links to the peer fell silent at once: that was the peer, and no relapse of this link. */
+  forgive(now: number): void {
+    if (this.state === 'down' && now - this.since < this.#times.pingTimeout) this.#wait = this.#waitBefore;
   }
 
   /** When a link that is not up, but answered, is silent again; then endRow is to be called. */

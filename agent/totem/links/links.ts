@@ -83,7 +83,7 @@ export class Links {
         peer.paths.set(link.link, path);
         this.#paths.push(path);
       }
-      peer.reachable = old?.reachable === true && [...peer.paths.values()].some(({ health }) => health.answers);
+      peer.reachable = old?.reachable === true && someAnswers(peer);
       this.#peers.set(node, peer);
     }
     this.#routes = this.#newRoutes();
@@ -137,19 +137,12 @@ export class Links {
     const late = now - this.#deadline;
     if (late > LATE) for (const { health } of this.#paths) health.excuse(late, now);
     const effects: LinkEffect[] = [];
-    for (const path of this.#paths) {
-      const { health } = path;
-      if (health.rowEndsAt() <= now) {
-        health.endRow();
-        path.mtu.rest();
-        this.#routes.forget();
-      }
-      if (health.downAt() <= now) {
-        effects.push({ kind: 'down', link: path.link.link, peer: path.peer.node, reason: health.goDown(now) });
-        path.mtu.rest();
-        this.#routes.forget();
-      }
-      if (![...path.peer.paths.values()].some((one) => one.health.answers)) path.peer.reachable = false;
+    for (const peer of this.#peers.values()) {
+      const answered = someAnswers(peer);
+      for (const path of peer.paths.values()) this.#listen(path, now, effects);
+      if (!answered || someAnswers(peer)) continue;
+      peer.reachable = false;
+      for (const { health } of peer.paths.values()) health.forgive(now);
     }
     effects.push(...this.#ask(now));
     this.#size(effects);
@@ -170,6 +163,17 @@ export class Links {
         state: health.state === 'up' ? 'up' : health.state === 'untested' || health.answers ? 'maybe' : 'down',
       })),
     );
+  }
+
+  /** Takes a link down that has been silent for too long. */
+  #listen({ health, mtu, link, peer }: Path, now: number, effects: LinkEffect[]): void {
+    const ends = health.rowEndsAt() <= now;
+    const down = health.downAt() <= now;
+    if (!ends && !down) return;
+    if (ends) health.endRow();
+    if (down) effects.push({ kind: 'down', link: link.link, peer: peer.node, reason: health.goDown(now) });
+    mtu.rest();
+    this.#routes.forget();
   }
 
   #answered(path: Path, id: number, sentAt: number, bytes: number, now: number): LinkEffect[] {
@@ -257,6 +261,8 @@ export class Links {
     effects.push({ kind: 'datagram', bytes });
   }
 }
+
+const someAnswers = (peer: Peer): boolean => [...peer.paths.values()].some(({ health }) => health.answers);
 
 /** A file that asks for less than our times with a single link is followed. */
 function singleTimes({ pongCount, pingInterval, pingTimeout }: LinkTimes): LinkTimes {
