@@ -3,7 +3,8 @@
  * Exit codes as Corosync has them (corosync's COROSYNC_DONE_*): 8 for a refused corosync.conf, 15 for
  * an address that is not this machine's.
  */
-import { AddressNotLocal } from '../engine/totem/datagrams.ts';
+import { journalOf } from '../cluster/apply/journal-file.ts';
+import { AddressNotLocal } from '../engine/totem/udp/udp-socket.ts';
 import { ConfRefused, TotemEngine } from '../engine/totem/totem-engine.ts';
 import { eventLog } from '../event-log.ts';
 import type { NodeLayout } from '../node-layout.ts';
@@ -19,7 +20,7 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
   });
   let engine: TotemEngine;
   try {
-    engine = await TotemEngine.start(layout, log);
+    engine = await TotemEngine.start(layout, log, { beforeTrial: () => fileBeforeTrial(layout) });
   } catch (error) {
     log('error', error instanceof Error ? error.message : String(error));
     if (error instanceof ConfRefused) return 8;
@@ -29,4 +30,10 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
   await engine.stop();
   log('notice', 'this node has left the ring');
   return 0;
+}
+
+/** While an apply is on trial here the file may go back: the one before it, else null. */
+function fileBeforeTrial(layout: NodeLayout): string | null {
+  const journal = journalOf(layout);
+  return journal === null || journal.givenUp ? null : journal.before;
 }

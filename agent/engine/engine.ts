@@ -12,6 +12,8 @@ export type Unsubscribe = () => void;
 export type EngineState =
   | { readonly kind: 'operational' }
   | { readonly kind: 'forming' } // gather, commit or recovery: the ring is being agreed
+  /** Another node has a newer corosync.conf: this one stays out of the ring until it has it too. */
+  | { readonly kind: 'outdated'; readonly reason: string }
   | { readonly kind: 'down'; readonly reason: string }; // the engine's process cannot be reached
 
 export interface MemberStatus {

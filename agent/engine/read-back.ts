@@ -58,6 +58,7 @@ const OVERWRITTEN = /^totem\.(interface\.\d+\.(bindnetaddr|mcastport|mcastaddr|m
 function versionAndState(text: string, status: EngineStatus): string[] {
   if (status.state.kind === 'down') return [`the engine does not answer: ${status.state.reason}`];
   if (status.state.kind === 'forming') return ['the ring is being formed'];
+  if (status.state.kind === 'outdated') return [`the node is out of the ring: ${status.state.reason}`];
   const { configVersion } = listedNodes(text);
   return status.configVersion === configVersion
     ? []

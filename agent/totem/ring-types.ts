@@ -46,8 +46,8 @@ export type RingInput =
   | ({ readonly kind: 'multicast' } & Multicast)
   /** This node can be reached now, and could not before. */
   | { readonly kind: 'heard'; readonly node: NodeId }
-  /** From now on packets are at most this large, in bytes. */
-  | { readonly kind: 'datagram'; readonly bytes: number }
+  /** From now on packets are at most this large, in bytes, and so many go in one rotation of the token. */
+  | { readonly kind: 'datagram'; readonly bytes: number; readonly window: number }
   /** From now on packets of one sender can (or cannot) overtake each other. */
   | { readonly kind: 'patient'; readonly patient: boolean }
   /** A new configuration is in force here. */

@@ -91,7 +91,7 @@ export class Ring {
         this.reachable(input.node);
         break;
       case 'datagram':
-        station.configure({ ...station.config, datagram: input.bytes });
+        station.configure({ ...station.config, datagram: input.bytes, window: input.window });
         break;
       case 'patient':
         station.configure({ ...station.config, patient: input.patient });

@@ -30,6 +30,7 @@ function missingInRing(report: NodeReport, away: readonly string[]): string | nu
   if (engine === null) return 'it is not in a cluster';
   if (engine.state.kind === 'down') return `its engine is down: ${engine.state.reason}`;
   if (engine.state.kind === 'forming') return 'its engine is still forming a ring';
+  if (engine.state.kind === 'outdated') return `its corosync.conf is old: ${engine.state.reason}`;
   if (!engine.quorum.quorate) {
     const { totalVotes, quorum } = engine.quorum;
     return `it is not quorate: it sees ${totalVotes} of the ${quorum} votes it needs`;

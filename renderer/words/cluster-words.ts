@@ -13,6 +13,7 @@ export function quorumWords(cluster: ClusterView): string {
   if (seenFrom === null) return 'Not reachable';
   if (engineState.kind === 'down') return 'Engine is down';
   if (engineState.kind === 'forming') return 'Forming a ring';
+  if (engineState.kind === 'outdated') return 'Waiting for a newer corosync.conf';
   return quorum.quorate ? 'Quorate' : 'No quorum';
 }
 

@@ -9,7 +9,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { NodeLayout } from '../../node-layout.ts';
+import { acceptedKeyFile, previousKeyFile, type NodeLayout } from '../../node-layout.ts';
 import { err, ok, type Result } from '../../result.ts';
 import type { NodeId } from '../../totem/ids.ts';
 import { TAG_BYTES, type ClusterKey, type SessionKey } from '../../totem/security/cluster-key.ts';
@@ -112,12 +112,9 @@ export const LONGEST_KEY = 4096;
 export interface KeyFiles {
   /** /etc/corosync/authkey: seals and opens. */
   readonly sealing: Uint8Array;
-  /** /etc/corosync/authkey.accepted, while a key is being replaced: only opens. */
-  readonly accepted: Uint8Array | null;
+  /** Keys that only open, while one is being replaced: the next one, the previous one, or none. */
+  readonly accepted: readonly Uint8Array[];
 }
-
-/** The path of the key that is accepted beside the sealing one. */
-export const acceptedKeyFile = (layout: Pick<NodeLayout, 'authkey'>): string => `${layout.authkey}.accepted`;
 
 /** Reads the key files. The error is a sentence that says which file and what to do. */
 export function readKeys(layout: Pick<NodeLayout, 'authkey'>): Result<KeyFiles, string> {
@@ -125,15 +122,18 @@ export function readKeys(layout: Pick<NodeLayout, 'authkey'>): Result<KeyFiles, 
   if (!sealing.ok) return sealing;
   if (sealing.value === null)
     return err(`${layout.authkey} is missing, and crypto_cipher or secauth asks for it: copy it from another node`);
-  const accepted = readKey(acceptedKeyFile(layout));
-  return accepted.ok ? ok({ sealing: sealing.value, accepted: accepted.value }) : accepted;
+  const accepted: Uint8Array[] = [];
+  for (const file of [acceptedKeyFile(layout), previousKeyFile(layout)]) {
+    const key = readKey(file);
+    if (!key.ok) return key;
+    if (key.value !== null) accepted.push(key.value);
+  }
+  return ok({ sealing: sealing.value, accepted });
 }
 
 /** The keys of the files for Security: the first seals. */
-export function clusterKeys(files: KeyFiles, cipher: CipherName): ClusterKey[] {
-  const secrets = files.accepted === null ? [files.sealing] : [files.sealing, files.accepted];
-  return secrets.map((secret) => clusterKey(secret, cipher));
-}
+export const clusterKeys = ({ sealing, accepted }: KeyFiles, cipher: CipherName): ClusterKey[] =>
+  [sealing, ...accepted].map((secret) => clusterKey(secret, cipher));
 
 function readKey(file: string): Result<Uint8Array | null, string> {
   let bytes: Buffer;

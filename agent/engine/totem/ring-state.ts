@@ -1,7 +1,9 @@
-/** The highest ring sequence this node took part in, kept through crashes so that ring ids never repeat. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+/** What this node must remember through crashes: the highest ring sequence, so that ring ids never repeat, and its votes. */
 import { join } from 'node:path';
-import type { NodeId } from '../../totem/ids.ts';
+import { z } from 'zod';
+import type { QuorumMemory } from '../../quorum/quorum.ts';
+import { sequenceWithoutDisk, type NodeId } from '../../totem/ids.ts';
+import { readWhole, writeWhole } from './small-file.ts';
 
 export interface RingState {
   readonly sequence: number;
@@ -9,43 +11,38 @@ export interface RingState {
   persist(sequence: number): void;
 }
 
-/** Throws when the file is there and does not hold a number: to start over could repeat a ring id. */
-export function openRingState(directory: string, node: NodeId): RingState {
-  mkdirSync(directory, { recursive: true });
+/** `random` is from 0 up to 1. Throws when the file is there and does not hold a number: to start over could repeat a ring id. */
+export function openRingState(directory: string, node: NodeId, now: number, random: number): RingState {
   const file = join(directory, `ringmaster-ring-${node}`);
+  const content = readWhole(file)?.trim() ?? null;
+  const sequence = content === null ? sequenceWithoutDisk(now, random) : Number(content);
+  if (!Number.isSafeInteger(sequence) || sequence < 0 || content === '')
+    throw new Error(`${file} is damaged: remove it only after every node of the cluster has been stopped`);
+  return { sequence, persist: (next) => writeWhole(file, `${next}\n`) };
+}
+
+export interface VotesState {
+  /** Null: nothing is remembered, and nothing good is assumed. */
+  readonly memory: QuorumMemory | null;
+  persist(memory: QuorumMemory): void;
+}
+
+const memory = z.object({ incomplete: z.boolean(), highestExpected: z.number().int().nonnegative() });
+
+/** A file that cannot be understood counts as none. */
+export function openVotesState(directory: string, node: NodeId): VotesState {
+  const file = join(directory, `ringmaster-votes-${node}.json`);
+  const content = readWhole(file);
   return {
-    sequence: readSequence(file),
-    persist: (sequence) => {
-      const temporary = `${file}.new`;
-      const fd = openSync(temporary, 'w', 0o600);
-      try {
-        writeSync(fd, `${sequence}\n`);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      renameSync(temporary, file);
-      const parent = openSync(directory, 'r');
-      try {
-        fsyncSync(parent);
-      } finally {
-        closeSync(parent);
-      }
-    },
+    memory: content === null ? null : understood(content),
+    persist: (next) => writeWhole(file, `${JSON.stringify(next)}\n`),
   };
 }
 
-function readSequence(file: string): number {
-  let content: string;
+function understood(content: string): QuorumMemory | null {
   try {
-    content = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
-    throw error;
+    return memory.parse(JSON.parse(content));
+  } catch {
+    return null;
   }
-  const sequence = Number(content.trim());
-  if (!Number.isSafeInteger(sequence) || sequence < 0 || content.trim() === '') {
-    throw new Error(`${file} is damaged: remove it only after every node of the cluster has been stopped`);
-  }
-  return sequence;
 }

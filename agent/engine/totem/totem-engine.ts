@@ -1,28 +1,38 @@
-/** The bundled engine's process: ring, groups, votes and links, wired to UDP, the clock, the disk and the clients. */
-import { readFileSync } from 'node:fs';
+/** The bundled engine's process: ring, groups, votes and wire, joined to the clock, the disk and the clients. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { quorumStatus, startQuorum, stepQuorum, type QuorumInput, type QuorumState } from '../../quorum/quorum.ts';
 import type { NodeLayout } from '../../node-layout.ts';
 import { formatRingId, type NodeId, type RingId } from '../../totem/ids.ts';
 import { clusterTag } from '../../totem/packet.ts';
+import type { Multicast } from '../../totem/packing.ts';
 import { Ring } from '../../totem/ring.ts';
 import type { RingEffect, RingInput, RingPhase } from '../../totem/ring-types.ts';
+import type { ClusterKey } from '../../totem/security/cluster-key.ts';
 import type { EngineStatus, ReloadReport } from '../engine.ts';
 import { engineSettings, localNode, type EngineNode, type EngineSettings } from '../settings.ts';
 import { statusFrom } from '../status.ts';
+import { clusterKeys, readKeys } from './cipher.ts';
 import { compareSettings } from './compare-settings.ts';
-import { Datagrams, endpointsOf, type Endpoint } from './datagrams.ts';
+import { ConfExchange, type ConfExchangeEffect } from './conf-exchange.ts';
 import { Groups } from './groups.ts';
-import { Links, PROBE_INTERVAL } from './links.ts';
-import { openRingState, type RingState } from './ring-state.ts';
+import { linkStatuses } from './link-status.ts';
+import { openRingState, openVotesState, type RingState } from './ring-state.ts';
 import { EngineServer } from './server.ts';
+import { endpointsOf, type Endpoint } from './udp/endpoints.ts';
+import { Votes } from './votes.ts';
+import { Wire } from './wire.ts';
+import { wireConfig } from './wire-config.ts';
 
-/** Bytes: an Ethernet frame with IPv6 and UDP headers, and room for a tunnel's. */
-const DATAGRAM = 1400;
-/** Messages of all members in one rotation of the token. */
-const WINDOW = 64;
-/** Bytes handed to the ring before the token comes: the rest waits where a new ring can reorder it. */
-const RING_BACKLOG = 2 * WINDOW * DATAGRAM;
+/** Bytes of a packet until the links have measured what they carry: fits the least that IPv6 asks of a network. */
+const FIRST_DATAGRAM = 1100;
+/** Bytes sent by all in one rotation of the token, and the bounds of what that is in packets. */
+const ROTATION_BYTES = 384 * 1024;
+const [LEAST_WINDOW, MOST_WINDOW] = [32, 320];
+/** Rotations' worth of bytes handed to the ring before the token comes: the rest waits where a new ring can reorder it. */
+const RING_BACKLOG = 2 * ROTATION_BYTES;
+/** How often the links' state goes to the clients when only a latency has changed. Milliseconds. */
+const SHOW_INTERVAL = 1000;
 
 /** corosync.conf is missing or not to be used. */
 export class ConfRefused extends Error {
@@ -31,37 +41,51 @@ export class ConfRefused extends Error {
 
 type Log = (severity: 'info' | 'notice' | 'warning' | 'error', message: string) => void;
 
+/** What the engine is told by the procedures that change corosync.conf. */
+export interface EngineOptions {
+  /** The text that was in force before a file on trial, or null when none is on trial. */
+  beforeTrial(): string | null;
+}
+
 export class TotemEngine {
   readonly #layout: NodeLayout;
   readonly #log: Log;
+  readonly #options: EngineOptions;
   readonly #self: EngineNode;
-  readonly #links: Links;
   readonly #groups: Groups;
   readonly #ring: Ring;
   readonly #ringState: RingState;
   readonly #server: EngineServer;
-  #datagrams: Datagrams | null = null;
+  readonly #wire: Wire;
+  readonly #votes: Votes;
+  readonly #exchange: ConfExchange;
   #settings: EngineSettings;
   #endpoints: readonly Endpoint[];
-  #quorum: QuorumState;
+  #keys: readonly ClusterKey[];
   #phase: RingPhase = 'stopped';
+  #outdatedBy: string | null = null;
   #ringId: RingId | null = null;
   #members: readonly NodeId[] = [];
   /** The transitional configuration. */
   #along: readonly NodeId[] = [];
+  #announced: number;
   #timer: NodeJS.Timeout | null = null;
-  #probe: NodeJS.Timeout | null = null;
-  #stepping = false;
+  #timerAt = Infinity;
+  #show: NodeJS.Timeout | null = null;
+  #inTurn = false;
+  /** The votes' last word, not yet told to the ring. */
+  #told: boolean | null = null;
   #linksShown = '';
 
   /** Reads the configuration and joins the ring. Rejects with ConfRefused or AddressNotLocal. */
-  static async start(layout: NodeLayout, log: Log): Promise<TotemEngine> {
+  static async start(layout: NodeLayout, log: Log, options: EngineOptions): Promise<TotemEngine> {
     const settings = readSettings(layout);
-    const endpoints = await endpointsOf(settings.nodes);
+    const keys = keysOf(layout, settings);
+    const endpoints = await endpointsOf(settings.nodes, settings.ipVersion);
     const self = localNode(settings.nodes, layout.hostname, localAddresses());
     if (self === null)
       throw new ConfRefused(`no node of ${layout.corosyncConf} is this one: neither a name nor an address fits`);
-    const engine = new TotemEngine(layout, log, settings, endpoints, self);
+    const engine = new TotemEngine(layout, log, options, settings, keys, endpoints, self);
     await engine.#open();
     return engine;
   }
@@ -69,36 +93,65 @@ export class TotemEngine {
   private constructor(
     layout: NodeLayout,
     log: Log,
+    options: EngineOptions,
     settings: EngineSettings,
+    keys: readonly ClusterKey[],
     endpoints: readonly Endpoint[],
     self: EngineNode,
   ) {
     this.#layout = layout;
     this.#log = log;
+    this.#options = options;
     this.#settings = settings;
+    this.#keys = keys;
     this.#endpoints = endpoints;
     this.#self = self;
-    this.#quorum = startQuorum(settings.quorum);
-    this.#links = new Links(self.nodeId, clusterTag(settings.clusterName));
     this.#groups = new Groups(self.nodeId);
-    this.#ringState = openRingState(layout.ringState, self.nodeId);
+    this.#ringState = openRingState(layout.ringState, self.nodeId, Date.now(), Math.random());
+    this.#announced = this.#announcedVersion();
+    this.#wire = new Wire(
+      self.nodeId,
+      clusterTag(settings.clusterName),
+      this.#wireConfig(),
+      (bytes) => randomBytes(bytes),
+      {
+        turn: (work) => this.#turn(work),
+        packet: (bytes) => this.#step({ kind: 'packet', bytes }),
+        other: (sender, payload) => this.#exchanged(this.#exchange.receive(sender, payload)),
+        reachable: (node) => this.#step({ kind: 'heard', node }),
+        datagram: (bytes) => this.#step({ kind: 'datagram', bytes, window: windowFor(bytes) }),
+        link: ({ kind, link, peer, reason }) => {
+          const words = `link ${link} to ${this.#nameOf(peer)} is ${kind}: ${reason}`;
+          log(kind === 'down' ? 'warning' : 'info', words);
+          this.#server.pushStatus();
+        },
+        log,
+        nameOf: (node) => this.#settings.nodes.find((entry) => entry.nodeId === node)?.name ?? null,
+      },
+    );
     this.#ring = new Ring({
       self: self.nodeId,
       clusterName: settings.clusterName,
       peers: settings.nodes.map((node) => node.nodeId),
       timeouts: settings.timeouts,
-      datagram: DATAGRAM,
-      window: WINDOW,
+      datagram: FIRST_DATAGRAM,
+      window: windowFor(FIRST_DATAGRAM),
       sequence: this.#ringState.sequence,
-      patient: false,
-      version: settings.configVersion,
+      patient: this.#wire.reorders,
+      version: this.#announced,
     });
+    this.#votes = new Votes(settings.quorum, openVotesState(layout.ringState, self.nodeId), {
+      now: () => performance.now(),
+      quorate: (quorate) => this.#quorate(quorate),
+      log,
+    });
+    this.#exchange = new ConfExchange(() => this.#confToGive());
     this.#server = new EngineServer(
       {
         status: () => this.#status(),
-        join: (group) => this.#change(() => this.#groups.join(group)),
-        leave: (group) => this.#change(() => this.#groups.leave(group)),
-        multicast: (group, payload) => this.#change(() => this.#groups.multicast(group, payload)),
+        join: (group) => this.#turn(() => this.#groups.join(group)),
+        leave: (group) => this.#turn(() => this.#groups.leave(group)),
+        multicast: (group, payload) => this.#turn(() => this.#groups.multicast(group, payload)),
         waiting: () => this.#groups.waiting,
         setExpectedVotes: (votes) => this.#setExpectedVotes(votes),
         reload: () => this.#reload(),
@@ -108,56 +161,74 @@ export class TotemEngine {
   }
 
   async #open(): Promise<void> {
-    const ip = this.#endpoints.find((endpoint) => endpoint.nodeId === this.#self.nodeId)?.ip ?? '';
-    this.#datagrams = await Datagrams.open(ip, this.#settings.port, (bytes) => this.#receive(bytes));
-    this.#datagrams.setPeers(this.#endpoints);
+    await this.#wire.open(this.#wireConfig(), performance.now());
     await this.#server.listen(this.#layout.engineSocket);
+    const { clusterName, links, crypto } = this.#settings;
+    const own = this.#endpoints.filter((endpoint) => endpoint.nodeId === this.#self.nodeId);
+    const where = links.flatMap(({ link, port }) =>
+      own.filter((endpoint) => endpoint.link === link).map(({ ip }) => `${ip} port ${port}`),
+    );
+    const sealed = crypto === 'none' ? 'without encryption' : `encrypted with ${crypto}`;
     this.#log(
       'notice',
-      `node ${this.#self.nodeId} of cluster ${this.#settings.clusterName} listens on ${ip} port ${this.#settings.port}`,
+      `node ${this.#self.nodeId} of cluster ${clusterName} listens on ${where.join(', ')}, ${sealed}`,
     );
-    this.#feed({ kind: 'start' });
-    this.#probe = setInterval(() => this.#probeLinks(), PROBE_INTERVAL);
-    this.#probeLinks();
+    this.#turn(() => this.#step({ kind: 'start' }));
+    this.#show = setInterval(() => this.#showLinks(), SHOW_INTERVAL);
   }
 
   /** Says goodbye to the ring, so that the others need not wait for the token to be lost. */
   async stop(): Promise<void> {
-    this.#feed({ kind: 'leave' });
+    this.#votes.leave();
+    this.#turn(() => this.#step({ kind: 'leave' }));
     clearTimeout(this.#timer ?? undefined);
-    clearInterval(this.#probe ?? undefined);
+    clearInterval(this.#show ?? undefined);
     this.#server.close();
-    await this.#datagrams?.close();
+    await this.#wire.close();
+  }
+
+  // --- turns: everything that comes in at once is worked off, then what goes out leaves together ---
+
+  #turn(work: (now: number) => void): void {
+    if (this.#inTurn) return work(performance.now());
+    this.#inTurn = true;
+    try {
+      work(performance.now());
+      this.#feedWaiting();
+    } finally {
+      this.#inTurn = false;
+    }
+    this.#wire.flush();
+    this.#server.flush();
+    this.#server.relieve();
+    this.#arm();
+  }
+
+  /** A timer that is early finds nothing to do and sets the next: cheaper than a new one for every packet. */
+  #arm(): void {
+    const deadline = Math.min(
+      this.#ring.deadline(),
+      this.#wire.deadline(),
+      this.#votes.deadline(),
+      this.#exchange.deadline(),
+    );
+    if (deadline >= this.#timerAt) return;
+    clearTimeout(this.#timer ?? undefined);
+    this.#timerAt = deadline;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(0, Math.ceil(deadline - performance.now())));
+  }
+
+  #expire(): void {
+    this.#timerAt = Infinity;
+    this.#turn((now) => {
+      if (this.#ring.deadline() <= now) this.#step({ kind: 'timer' });
+      if (this.#wire.deadline() <= now) this.#wire.timer(now);
+      this.#votes.timer();
+      this.#exchanged(this.#exchange.timer(now));
+    });
   }
 
   // --- the ring ---
-
-  #receive(bytes: Uint8Array): void {
-    const probe = this.#links.receive(bytes, performance.now());
-    if (probe.kind === 'no') return this.#feed({ kind: 'packet', bytes });
-    if (probe.answer !== null) this.#datagrams?.send(probe.answer.to, probe.answer.bytes);
-    else this.#showLinks();
-  }
-
-  #feed(input: RingInput): void {
-    this.#stepping = true;
-    this.#step(input);
-    this.#feedWaiting();
-    this.#stepping = false;
-    this.#arm();
-    this.#server.flush();
-    this.#server.relieve();
-  }
-
-  /** Changes the groups' queue, and lets the ring have what it can take. */
-  #change(change: () => void): void {
-    change();
-    // While a step is carried out, its end hands over what waits.
-    if (this.#stepping) return;
-    this.#feedWaiting();
-    this.#arm();
-    this.#server.flush();
-  }
 
   #feedWaiting(): void {
     if (this.#phase !== 'operational') return;
@@ -169,45 +240,65 @@ export class TotemEngine {
   }
 
   #step(input: RingInput): void {
-    const first: Uint8Array[] = [];
+    const first: Multicast[] = [];
     for (const effect of this.#ring.step(input, performance.now())) this.#carryOut(effect, first);
-    for (const payload of first) this.#step({ kind: 'multicast', payload, safe: false });
+    for (const multicast of first) this.#step({ kind: 'multicast', ...multicast });
+    const quorate = this.#told;
+    if (quorate === null) return;
+    this.#told = null;
+    this.#step({ kind: 'quorate', quorate });
   }
 
-  #carryOut(effect: RingEffect, first: Uint8Array[]): void {
+  #carryOut(effect: RingEffect, first: Multicast[]): void {
     switch (effect.kind) {
       case 'send':
-        for (const to of effect.to) this.#datagrams?.send(to, effect.packet);
-        return;
+        return this.#wire.send(effect.to, effect.packet, effect.again);
       case 'persist':
         return this.#ringState.persist(effect.sequence);
       case 'deliver':
-        for (const event of this.#groups.deliver(effect.sender, effect.payload)) this.#server.push(event);
-        return;
+        return this.#deliver(effect.sender, effect.payload);
       case 'returned':
         return this.#groups.returned(effect.payloads.map(({ payload }) => payload));
       case 'view':
-        return this.#view(effect.regular, effect.ring, effect.members, first);
+        return this.#view(effect, first);
       case 'phase':
-        this.#phase = effect.phase;
-        return this.#server.pushStatus();
+        return this.#entered(effect.phase);
+      case 'outdated':
+        return this.#outdated(effect.peer, effect.version);
+      case 'kept-out':
+        return this.#keptOut(effect.peer, effect.version);
     }
   }
 
+  #deliver(sender: NodeId, payload: Uint8Array): void {
+    if (this.#votes.deliver(sender, payload, (node) => this.#nameOf(node))) return this.#server.pushStatus();
+    for (const event of this.#groups.deliver(sender, payload)) this.#server.push(event);
+  }
+
+  #entered(phase: RingPhase): void {
+    this.#phase = phase;
+    if (phase !== 'outdated') {
+      this.#outdatedBy = null;
+      this.#exchange.settled();
+    }
+    this.#server.pushStatus();
+  }
+
   /** The transitional configuration is the groups' business no more than CPG's: what it delivers, they deliver. */
-  #view(regular: boolean, ring: RingId, members: readonly NodeId[], first: Uint8Array[]): void {
+  #view({ regular, ring, members, left }: Extract<RingEffect, { kind: 'view' }>, first: Multicast[]): void {
     if (!regular) return void (this.#along = members);
-    const before = quorumStatus(this.#quorum).quorate;
-    this.#stepQuorum({ kind: 'view', ring, members, from: this.#along, left: [], now: performance.now() });
     this.#ringId = ring;
     this.#members = members;
-    first.push(this.#groups.view(ring, members));
-    const names = members.map((node) => this.#nameOf(node)).join(', ');
-    const quorum = quorumStatus(this.#quorum);
-    this.#log('notice', `ring ${formatRingId(ring)}: ${names}; ${quorum.totalVotes} of ${quorum.expectedVotes} votes`);
-    if (quorum.quorate && !before) this.#log('notice', 'this node is within the part of the cluster that has quorum');
-    if (!quorum.quorate && before)
-      this.#log('warning', `quorum is lost: ${quorum.totalVotes} votes, ${quorum.quorum} needed`);
+    this.#log('notice', `ring ${formatRingId(ring)}: ${members.map((node) => this.#nameOf(node)).join(', ')}`);
+    const word = this.#votes.view({ ring, members, from: this.#along, left });
+    if (word !== null) first.push({ payload: word, safe: false });
+    first.push({ payload: this.#groups.view(ring, members), safe: false });
+    this.#server.pushStatus();
+  }
+
+  /** What the votes say goes to the ring when the step that they were counted in is over. */
+  #quorate(quorate: boolean): void {
+    this.#told = quorate;
     this.#server.pushStatus();
   }
 
@@ -215,57 +306,132 @@ export class TotemEngine {
     return this.#settings.nodes.find((entry) => entry.nodeId === node)?.name ?? String(node);
   }
 
-  #arm(): void {
-    clearTimeout(this.#timer ?? undefined);
-    const deadline = this.#ring.deadline();
-    if (deadline === Infinity) return;
-    this.#timer = setTimeout(() => this.#feed({ kind: 'timer' }), Math.max(0, Math.ceil(deadline - performance.now())));
+  #setExpectedVotes(votes: number): void {
+    const payload = this.#votes.expected(votes, this.#self.nodeId);
+    // Safe: whoever counts by it knows that all who are here do.
+    this.#turn(() => this.#step({ kind: 'multicast', payload, safe: true }));
   }
 
-  // --- links ---
+  // --- versions of corosync.conf ---
 
-  #probeLinks(): void {
-    const probe = this.#links.ask(performance.now());
-    for (const { nodeId } of this.#others()) this.#datagrams?.send(nodeId, probe);
-    this.#showLinks();
+  /** A file on trial may be taken back: until it is confirmed the version before it speaks for this node. */
+  #announcedVersion(): number {
+    const before = this.#options.beforeTrial();
+    if (before === null) return this.#settings.configVersion;
+    const settings = engineSettings(before);
+    return settings.ok ? settings.value.configVersion : this.#settings.configVersion;
   }
 
-  #others(): readonly Endpoint[] {
-    return this.#endpoints.filter((endpoint) => endpoint.nodeId !== this.#self.nodeId);
+  #outdated(peer: NodeId, version: number): void {
+    const by = `${this.#nameOf(peer)} has version ${version} of corosync.conf`;
+    if (this.#outdatedBy === null)
+      this.#log(
+        'warning',
+        `${by} and this node has ${this.#announced}: it stays out of the ring until it has the newer one`,
+      );
+    this.#outdatedBy = by;
+    this.#exchanged(this.#exchange.outdated(peer, version, this.#announced, performance.now()));
+    this.#server.pushStatus();
+  }
+
+  #keptOut(peer: NodeId, version: number): void {
+    const mine = this.#announced;
+    const words =
+      version < mine
+        ? 'it is kept out until it has the newer file, which it can ask for'
+        : 'the cluster has quorum with its own: put the cluster’s file there, or apply the change through the cluster';
+    this.#log(
+      'warning',
+      `${this.#nameOf(peer)} has version ${version} of corosync.conf and this ring ${mine}: ${words}`,
+    );
+  }
+
+  #confToGive(): { readonly version: number; readonly conf: string } | null {
+    if (this.#options.beforeTrial() !== null) return null;
+    try {
+      return { version: this.#settings.configVersion, conf: readFileSync(this.#layout.corosyncConf, 'utf8') };
+    } catch {
+      return null;
+    }
+  }
+
+  #exchanged(effects: readonly ConfExchangeEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.#wire.send([effect.to], effect.payload, false);
+      else void this.#takeOffer(effect.by, effect.conf);
+    }
+  }
+
+  /** Puts a newer file on the disk and runs it. What speaks against it goes to the log, once a second at most. */
+  async #takeOffer(by: NodeId, conf: string): Promise<void> {
+    if (this.#phase !== 'outdated') return;
+    const refusal = this.#offerRefusal(conf);
+    if (refusal !== null)
+      return this.#log('warning', `corosync.conf as ${this.#nameOf(by)} has it is not installed: ${refusal}`);
+    const file = this.#layout.corosyncConf;
+    try {
+      writeFileSync(`${file}.new`, conf, { mode: 0o644, flush: true });
+      renameSync(file, `${file}.bak`);
+      renameSync(`${file}.new`, file);
+      this.#log('notice', `corosync.conf of ${this.#nameOf(by)} is installed; the one before is ${file}.bak`);
+      await this.#reload();
+    } catch (error) {
+      this.#log('error', `corosync.conf of ${this.#nameOf(by)} could not be taken over: ${wordsOf(error)}`);
+    }
+  }
+
+  #offerRefusal(conf: string): string | null {
+    const offered = engineSettings(conf);
+    if (!offered.ok) return offered.error;
+    const { configVersion, clusterName, nodes } = offered.value;
+    if (configVersion <= this.#settings.configVersion) return `it has version ${configVersion}`;
+    if (clusterName !== this.#settings.clusterName) return `it is of the cluster ${clusterName}`;
+    if (!nodes.some((node) => node.nodeId === this.#self.nodeId))
+      return 'this node is no longer in its nodelist: it was removed from the cluster';
+    return null;
+  }
+
+  // --- status, configuration ---
+
+  #status(): EngineStatus {
+    const links = linkStatuses(this.#wire.status(), Date.now() - performance.now());
+    const state = this.#state();
+    const quorum = this.#votes.status;
+    const outside = { quorate: false, totalVotes: 0, flags: quorum.flags.filter((flag) => flag !== 'Quorate') };
+    const seen =
+      state.kind === 'outdated'
+        ? { ringId: null, members: [], quorum: { ...quorum, ...outside } }
+        : { ringId: this.#ringId, members: this.#members, quorum };
+    return statusFrom(this.#settings, this.#self.nodeId, { state, links, ...seen });
+  }
+
+  #state(): EngineStatus['state'] {
+    if (this.#phase === 'operational') return { kind: 'operational' };
+    if (this.#outdatedBy !== null) return { kind: 'outdated', reason: this.#outdatedBy };
+    return { kind: 'forming' };
   }
 
   #showLinks(): void {
-    const shown = this.#links
-      .status(this.#others(), performance.now())
-      .map((link) => `${link.peer}${link.connected}${coarse(link.latencyUs)}`)
+    // Powers of two: a status for every microsecond would be noise.
+    const coarse = (value: number | null): number => (value === null ? 0 : Math.round(Math.log2(value)));
+    const shown = this.#wire
+      .status()
+      .map((path) => `${path.link}.${path.peer}.${path.state}.${coarse(path.latencyUs)}.${path.mtu ?? 0}`)
       .join();
-    if (shown === this.#linksShown) return;
+    if (shown !== this.#linksShown) this.#server.pushStatus();
     this.#linksShown = shown;
-    this.#server.pushStatus();
+    const announced = this.#announcedVersion();
+    if (announced !== this.#announced) this.#turn(() => this.#announce(announced));
   }
 
-  // --- status, votes, configuration ---
-
-  #status(): EngineStatus {
-    return statusFrom(this.#settings, this.#self.nodeId, {
-      state: this.#phase === 'operational' ? { kind: 'operational' } : { kind: 'forming' },
-      ringId: this.#ringId,
-      members: this.#members,
-      links: this.#links.status(this.#others(), performance.now()),
-      quorum: quorumStatus(this.#quorum),
-    });
+  #announce(version: number): void {
+    this.#announced = version;
+    const { nodes, timeouts } = this.#settings;
+    this.#step({ kind: 'peers', peers: nodes.map((node) => node.nodeId), timeouts, version });
   }
 
-  #stepQuorum(input: QuorumInput): void {
-    const next = stepQuorum(this.#quorum, input);
-    if (!next.ok) throw new Error(next.error);
-    this.#quorum = next.value;
-  }
-
-  #setExpectedVotes(votes: number): void {
-    this.#stepQuorum({ kind: 'expected', votes });
-    this.#log('warning', `expected votes were set to ${votes} by hand on this node`);
-    this.#server.pushStatus();
+  #wireConfig() {
+    return wireConfig(this.#settings, this.#endpoints, this.#keys, this.#self.nodeId);
   }
 
   async #reload(): Promise<ReloadReport> {
@@ -273,22 +439,24 @@ export class TotemEngine {
     const self = settings.nodes.find((node) => node.nodeId === this.#self.nodeId);
     if (self === undefined) throw new ConfRefused(`node ${this.#self.nodeId}, this one, is not in the nodelist`);
     const { live, needsRestart, effective } = compareSettings(this.#settings, settings, this.#self.nodeId);
-    const endpoints = await endpointsOf(effective.nodes);
+    const keys = keysOf(this.#layout, effective);
+    const endpoints = await endpointsOf(effective.nodes, effective.ipVersion);
     this.#settings = effective;
     this.#endpoints = endpoints;
-    this.#datagrams?.setPeers(endpoints);
-    this.#stepQuorum({ kind: 'settings', settings: effective.quorum });
-    this.#feed({
-      kind: 'peers',
-      peers: effective.nodes.map((node) => node.nodeId),
-      timeouts: effective.timeouts,
-      version: effective.configVersion,
-    });
+    this.#keys = keys;
+    await this.#wire.reconfigure(this.#wireConfig(), performance.now());
+    this.#votes.settings(effective.quorum);
+    this.#turn(() => this.#announce(this.#announcedVersion()));
     this.#log('notice', `corosync.conf version ${effective.configVersion} is loaded`);
     this.#server.pushStatus();
     return { configVersion: effective.configVersion, live, needsRestart };
   }
 }
+
+const windowFor = (datagram: number): number =>
+  Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, Math.floor(ROTATION_BYTES / datagram)));
+
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function readSettings(layout: NodeLayout): EngineSettings {
   let text: string;
@@ -302,11 +470,14 @@ function readSettings(layout: NodeLayout): EngineSettings {
   return settings.value;
 }
 
+function keysOf(layout: NodeLayout, { crypto }: EngineSettings): readonly ClusterKey[] {
+  if (crypto === 'none') return [];
+  const files = readKeys(layout);
+  if (!files.ok) throw new ConfRefused(files.error);
+  return clusterKeys(files.value, crypto);
+}
+
 function localAddresses(): Set<string> {
   const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
   return new Set(all.map((entry) => entry.address));
 }
-
-/** Powers of two: a status for every microsecond would be noise. */
-const coarse = (latencyUs: number | null): string =>
-  latencyUs === null ? '' : String(Math.round(Math.log2(latencyUs)));

@@ -13,6 +13,7 @@ const engine = z.looseObject({
   state: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('operational') }),
     z.object({ kind: z.literal('forming') }),
+    z.object({ kind: z.literal('outdated'), reason: z.string() }),
     z.object({ kind: z.literal('down'), reason: z.string() }),
   ]),
   clusterName: z.string(),

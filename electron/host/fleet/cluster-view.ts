@@ -77,15 +77,16 @@ export function clusterView(
     members,
     links: live ? engine.links : [],
     seenFrom: live ? best.hostId : null,
-    summary: summarise(best.report.hostname, engine, members, fileSystem, live),
+    summary: summarise(best.report, engine, members, live),
     writability: live ? (fileSystem?.writability.kind ?? 'unknown') : 'unknown',
     apply: live ? openApply(reachable) : null,
+    adopted: null,
   };
 }
 
 /** Serving before forming before down, quorate before not, larger ring before smaller, then node id. */
 function betterInformed(a: Seen, b: Seen): number {
-  const rank = { operational: 0, forming: 1, down: 2 } as const;
+  const rank = { operational: 0, forming: 1, outdated: 2, down: 3 } as const;
   const size = ({ report }: Seen): number => report.engine.members.filter((one) => one.state === 'member').length;
   return (
     rank[a.report.engine.state.kind] - rank[b.report.engine.state.kind] ||
@@ -123,13 +124,14 @@ export function withoutMember(
 }
 
 function summarise(
-  hostname: string,
+  { hostname, agentVersion, fileSystem }: NodeReport,
   engine: Engine,
   members: readonly ClusterMember[],
-  fileSystem: NodeReport['fileSystem'],
   live: boolean,
 ): string {
   const { quorum } = engine;
+  // An agent has a version; a host without one may have no /etc/pve that could be read-only.
+  const halt = agentVersion === '' ? 'What needs quorum stands still' : 'Everything is read-only';
   const count = `${quorum.totalVotes} of ${quorum.expectedVotes} votes, ${quorum.quorum} needed`;
   if (!live) {
     return `No member can be reached. When last seen: ${quorum.quorate ? 'quorate' : 'no quorum'}, ${count}.`;
@@ -137,6 +139,8 @@ function summarise(
   if (engine.state.kind === 'down') {
     return `No reachable member is in the ring. On ${hostname} the engine is down: ${sentence(engine.state.reason)}`;
   }
+  if (engine.state.kind === 'outdated')
+    return `Out of the ring until its corosync.conf is newer: ${sentence(engine.state.reason)}`;
   if (engine.state.kind === 'forming')
     return `The ring is being formed. ${quorum.quorate ? 'Quorate' : 'No quorum'}: ${count}.`;
   if (quorum.quorate) {
@@ -147,12 +151,12 @@ function summarise(
     const until = quorum.flags.includes('WaitForAll')
       ? 'wait_for_all holds until every node has been seen at once'
       : 'the engine holds quorum back';
-    return `No quorum: ${count}, but ${until}. Everything is read-only.`;
+    return `No quorum: ${count}, but ${until}. ${halt}.`;
   }
   const missing = nodesMissing(members, quorum);
   const until =
     missing === null ? 'enough nodes return' : missing === 1 ? 'one more node returns' : `${missing} more nodes return`;
-  return `No quorum: ${count}. Everything is read-only until ${until}.`;
+  return `No quorum: ${count}. ${halt} until ${until}.`;
 }
 
 /** The fewest absent nodes whose return brings quorum; null when all of them are not enough. */
