@@ -1,8 +1,8 @@
 /** A network of links without sockets: the links of a few nodes, one clock, and cables that can be cut. */
-import type { NodeId } from '../../agent/totem/ids.ts';
-import { nodeId } from '../../agent/totem/ids.ts';
+import { nodeId, type NodeId } from '../../agent/totem/ids.ts';
 import type { LinkConfig, LinkEffect, LinkMode } from '../../agent/totem/links/link-types.ts';
 import { Links } from '../../agent/totem/links/links.ts';
+import { isProbe } from '../../agent/totem/links/probe.ts';
 
 /** Bytes: IPv4, UDP and an envelope. */
 export const OVERHEAD = 60;
@@ -28,6 +28,14 @@ interface Flight {
   readonly payload: Uint8Array;
 }
 
+/** What a node has above its links: its own timers, and payloads that are no probes. */
+export interface Above {
+  deadline(): number;
+  timer(now: number): void;
+  receive(payload: Uint8Array, now: number): void;
+  effect(effect: LinkEffect, now: number): void;
+}
+
 export interface Options {
   readonly nodes?: number;
   readonly links?: number;
@@ -47,6 +55,7 @@ export class LinkNetwork {
   readonly #cables = new Map<string, Cable>();
   #flights: Flight[] = [];
   readonly #paused = new Set<NodeId>();
+  readonly #above = new Map<NodeId, Above>();
 
   constructor(options: Options = {}) {
     this.#options = options;
@@ -102,6 +111,17 @@ export class LinkNetwork {
       this.#carryOut(nodeId(node), this.of(node).start(this.now));
   }
 
+  put(above: Above, on: number): void {
+    this.#above.set(nodeId(on), above);
+  }
+
+  /** Sends a payload of the node above over whatever links it takes. */
+  send(node: number, to: readonly NodeId[], payload: Uint8Array, again: boolean): void {
+    for (const way of this.of(node).route(to, again)) {
+      for (const peer of way.to) this.#fly(nodeId(node), way.link, peer, payload);
+    }
+  }
+
   carryOut(node: number, effects: readonly LinkEffect[]): void {
     this.#carryOut(nodeId(node), effects);
   }
@@ -151,23 +171,34 @@ export class LinkNetwork {
       if (this.#paused.has(node) || at === Infinity || (first !== null && at > first.at)) continue;
       first = { at, run: () => this.#carryOut(node, links.timer(this.now)) };
     }
+    for (const [node, above] of this.#above) {
+      const at = above.deadline();
+      if (this.#paused.has(node) || at === Infinity || (first !== null && at > first.at)) continue;
+      first = { at, run: () => above.timer(this.now) };
+    }
     return first;
   }
 
   #land(flight: Flight): void {
     this.#flights = this.#flights.filter((one) => one !== flight);
-    this.#carryOut(flight.to, this.of(flight.to).receive(flight.link, flight.from, flight.payload, this.now));
+    const { to, link, from, payload } = flight;
+    if (isProbe(payload)) return this.#carryOut(to, this.of(to).receive(link, from, payload, this.now));
+    this.of(to).heard(link, from, this.now);
+    this.#above.get(to)?.receive(payload, this.now);
   }
 
   #carryOut(node: NodeId, effects: readonly LinkEffect[]): void {
     for (const effect of effects) {
       this.log.push({ ...effect, at: this.now, node });
-      if (effect.kind !== 'send') continue;
-      const { link, to, payload } = effect;
-      const cable = this.cable(link, node, to);
-      const lost = cable.loss > 0 && (this.#options.chance?.() ?? 1) < cable.loss;
-      if (cable.cut || lost || payload.length + OVERHEAD > cable.mtu) continue;
-      this.#flights.push({ at: this.now + cable.delay, link, from: node, to, payload });
+      if (effect.kind === 'send') this.#fly(node, effect.link, effect.to, effect.payload);
+      else this.#above.get(node)?.effect(effect, this.now);
     }
+  }
+
+  #fly(from: NodeId, link: number, to: NodeId, payload: Uint8Array): void {
+    const cable = this.cable(link, from, to);
+    const lost = cable.loss > 0 && (this.#options.chance?.() ?? 1) < cable.loss;
+    if (cable.cut || lost || payload.length + OVERHEAD > cable.mtu) return;
+    this.#flights.push({ at: this.now + cable.delay, link, from, to, payload });
   }
 }
