@@ -1,7 +1,7 @@
 /** The ring on two links: whatever happens to one of them, the membership does not change and nothing is lost. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { nodeId, type NodeId } from '../../agent/totem/ids.ts';
+import type { NodeId } from '../../agent/totem/ids.ts';
 import type { LinkEffect, LinkMode } from '../../agent/totem/links/link-types.ts';
 import { Ring } from '../../agent/totem/ring.ts';
 import type { RingInput } from '../../agent/totem/ring-types.ts';
