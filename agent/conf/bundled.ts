@@ -76,13 +76,11 @@ export interface BundledLink {
   /** As the file has it; with transport udp the group is computed from the cluster's name where it is null. */
   readonly mcastaddr: string | null;
   readonly ttl: number;
-  readonly broadcast: boolean;
 }
 
 /**
- * corosync.conf(5), mcastport. With transport udp Corosync also binds the port below, 5404, to send multicast from
- * (seen with ss on 3.1.7); that is why manuals tell to open both. The bundled engine sends and receives on the one
- * port: it binds no 5404, and a firewall that lets both through is as good.
+ * corosync.conf(5), mcastport. With transport udp the port below, 5404, is bound too, to send multicast from, as
+ * Corosync does (seen with ss on 3.1.7); that is why manuals tell to open both.
  */
 const PORT = 5405;
 const PONG_COUNT = 2;
@@ -109,7 +107,6 @@ export function bundledLinks(conf: CorosyncConf, transport: BundledTransport): B
         bindnetaddr: last('bindnetaddr'),
         mcastaddr: last('mcastaddr'),
         ttl: last('ttl') ?? 1,
-        broadcast: last('broadcast') === 'yes',
       };
     });
 }

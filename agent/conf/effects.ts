@@ -213,7 +213,6 @@ function bundledInterface(change: ValueChange, { before, after }: Documents): Ou
     case 'mcastport':
       return differs(change, String(bundledTransport(after) === 'knet' ? 5405 + link : 5405)) ? WHOLE : NONE;
     case 'mcastaddr':
-    case 'broadcast':
       return bundledTransport(after) === 'udp' ? WHOLE : NONE;
     case 'ttl':
       return bundledTransport(after) === 'udp' && differs(change, '1') ? ROLLING : NONE;

@@ -29,7 +29,7 @@ export interface EngineNode {
 export interface EngineLink extends Omit<BundledLink, 'mcastaddr'> {
   /**
    * With transport udp: the group to send to, by the family of the link's addresses (which is known once they are
-   * resolved); 255.255.255.255 with broadcast. Null with the other transports.
+   * resolved). Null with the other transports.
    */
   readonly group: { readonly ipv4: string; readonly ipv6: string } | null;
 }
@@ -129,7 +129,6 @@ function linksOf(conf: CorosyncConf, transport: BundledTransport): EngineLink[] 
   const name = conf.totem.clusterName ?? '';
   return bundledLinks(conf, transport).map(({ mcastaddr, ...link }): EngineLink => {
     if (transport !== 'udp') return { ...link, group: null };
-    if (link.broadcast) return { ...link, group: { ipv4: '255.255.255.255', ipv6: '' } };
     const group = (family: 4 | 6): string => mcastaddr ?? multicastGroup(name, link.link, family);
     return { ...link, group: { ipv4: group(4), ipv6: group(6) } };
   });

@@ -1,9 +1,8 @@
 /** Rules of the bundled engine alone: redundant rings, probes of links, and what Corosync does not look at. */
-import { familyOf } from '../address.ts';
 import { bundledLinks, bundledTransport, timersOf } from '../bundled.ts';
 import { model, type CorosyncConf } from '../model.ts';
 import { entryAt, nameRange, sectionsAt, valueRange, type Range, type Section } from '../syntax.ts';
-import { replacing, type Report, type Subject } from './report.ts';
+import { removingLines, replacing, type Report, type Subject } from './report.ts';
 
 /** Bytes of an IP packet: what every IPv4 host takes (RFC 791), and the most there is. */
 const LEAST_NETMTU = 576;
@@ -108,22 +107,20 @@ function checkInterface(section: Section, transport: string, report: Report): vo
     });
   }
   const broadcast = find('broadcast');
-  const group = find('mcastaddr');
-  if (broadcast?.value !== 'yes') return;
-  if (transport === 'udp' && group !== undefined) {
-    report.error({
-      rule: 'broadcast-and-group',
-      at: valueRange(broadcast),
-      message: 'A ring either broadcasts or has an mcastaddr.',
-      why: 'Corosync would let broadcast win without a word; the bundled engine asks for a clear word.',
-    });
-  }
+  if (transport !== 'udp' || broadcast?.value !== 'yes') return;
+  report.error({
+    rule: 'bundled-broadcast',
+    at: valueRange(broadcast),
+    message: 'The bundled engine does not broadcast.',
+    why: 'Without the line it sends to a multicast group; where there is no multicast, use transport udpu.',
+    fix: removingLines('Remove the line', broadcast.line, broadcast.line),
+  });
 }
 
 function checkProbes(document: Subject['document'], conf: CorosyncConf, report: Report): void {
   const transport = bundledTransport(document);
   if (transport === null) return;
-  for (const { link, pingInterval, pingTimeout, broadcast } of bundledLinks(conf, transport)) {
+  for (const { link, pingInterval, pingTimeout } of bundledLinks(conf, transport)) {
     const keys = sectionsAt(document, 'totem.interface').flatMap(({ entries }) => entries);
     const key = keys.find(({ name }) => name === 'knet_ping_timeout' || name === 'knet_ping_interval');
     if (key !== undefined && pingTimeout <= pingInterval) {
@@ -132,18 +129,6 @@ function checkProbes(document: Subject['document'], conf: CorosyncConf, report: 
         at: valueRange(key),
         message: `On link ${link} the ping timeout (${pingTimeout} ms) must be longer than the interval (${pingInterval} ms).`,
         why: 'The link would be down before an answer could come. Corosync refuses it too, from 3.1.8 on.',
-      });
-    }
-    const six = conf.nodelist.some(({ addresses }) =>
-      addresses.some((one) => one.link === link && familyOf(one.address) === 6),
-    );
-    const yes = keys.find(({ name, value }) => name === 'broadcast' && value === 'yes');
-    if (transport === 'udp' && broadcast && six && yes !== undefined) {
-      report.error({
-        rule: 'broadcast-ipv6',
-        at: valueRange(yes),
-        message: `Link ${link} has IPv6 addresses, and IPv6 has no broadcast.`,
-        why: 'Without the line a multicast group is computed from the cluster name.',
       });
     }
   }

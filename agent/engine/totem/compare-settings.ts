@@ -100,7 +100,7 @@ function compareLinks(
       live.push(`link ${link.link} is down after ${link.pingTimeout} ms of silence`);
     }
     if (old.pongCount !== link.pongCount) live.push(`link ${link.link} is up after ${link.pongCount} answers`);
-    const { port, group, ttl, broadcast } = old;
+    const { port, group, ttl } = old;
     if (port !== link.port) {
       needsRestart.push(`the port of link ${link.link} changes from ${port} to ${link.port} ${EVERYWHERE}`);
     }
@@ -109,7 +109,7 @@ function compareLinks(
     }
     if (ttl !== link.ttl)
       needsRestart.push(`ttl of link ${link.link} changes from ${ttl} to ${link.ttl} ${ONE_BY_ONE}`);
-    return { ...link, port, group, ttl, broadcast };
+    return { ...link, port, group, ttl };
   });
 }
 
