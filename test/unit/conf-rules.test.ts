@@ -18,8 +18,8 @@ const IN_THE_CORPUS = [
   'not-a-line nul-byte number poll-period priority priority-needs-knet quorum-provider quotes',
   'repeated-key ringnumber-ignored rrp-ignored secauth-word second-nodelist section-needs-key',
   'section-open-at-end section-without-name stray-closing-brace text-after-brace',
-  'text-after-closing-brace tie-breaker-odd timer-too-short token-too-short totem-missing totem-version',
-  'trailing-comment ttl-needs-udp two-node-count two-node-device uidgid-key unknown-key unknown-section',
+  'text-after-closing-brace tie-breaker-node tie-breaker-odd tie-breaker-off timer-too-short token-too-short totem-missing totem-version',
+  'trailing-comment ttl-needs-udp two-node-count two-node-device two-node-tie-breaker two-node-wait uidgid-key unknown-key unknown-section',
   'unresolvable',
 ].flatMap((line) => line.split(' '));
 

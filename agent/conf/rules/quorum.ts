@@ -3,7 +3,8 @@ import { model, wholeNumber } from '../model.ts';
 import { entryAt, nameRange, sectionsAt, valueRange, type Range } from '../syntax.ts';
 import { removingLines, replacing, type Report, type Subject } from './report.ts';
 
-export function checkQuorum({ document, dialect }: Subject, report: Report): void {
+export function checkQuorum(subject: Subject, report: Report): void {
+  const { document, dialect } = subject;
   const { quorum, nodelist } = model(document);
   const at = (name: string): Range => {
     const entry = entryAt(document, 'quorum', name);
@@ -59,17 +60,63 @@ export function checkQuorum({ document, dialect }: Subject, report: Report): voi
       );
     }
   }
+  if (device && dialect === 'ringmaster') {
+    const entry = entryAt(document, 'quorum.device', 'model');
+    report.error({
+      rule: 'device-not-bundled',
+      at: entry === null ? at('provider') : valueRange(entry),
+      message: 'The bundled engine has no quorum device.',
+      why: 'Its votes would be missing, and every node would count otherwise than the file says.',
+    });
+  }
   if (quorum.twoNode && (nodelist.length !== 2 || nodelist.some((node) => node.votes !== 1))) {
     const entry = entryAt(document, 'quorum', 'two_node');
-    report.warn({
+    // One node alone may be on its way to two; three with two_node are a file that nobody can have meant.
+    const refused = dialect === 'ringmaster' && nodelist.length > 1;
+    const say = refused ? report.error : report.warn;
+    say({
       rule: 'two-node-count',
       at: at('two_node'),
       message: `two_node is for exactly two nodes with one vote each; the nodelist has ${nodelist.length}.`,
       why:
-        dialect === 'ringmaster'
-          ? 'It has no effect until there are two.'
-          : 'One vote would then be enough for quorum: two parts of a divided cluster could both go on.',
+        dialect !== 'ringmaster'
+          ? 'One vote would then be enough for quorum: two parts of a divided cluster could both go on.'
+          : refused
+            ? 'The bundled engine refuses the file.'
+            : 'It has no effect until there are two.',
       fix: entry === null ? null : removingLines('Remove the line', entry.line, entry.line),
+    });
+  }
+  if (quorum.twoNode && quorum.autoTieBreaker) {
+    report.warn({
+      rule: 'two-node-tie-breaker',
+      at: at('two_node'),
+      message: 'two_node has no effect beside auto_tie_breaker.',
+      why: 'Corosync switches it off and says so in its log only. Keep one of the two.',
+    });
+  } else if (quorum.twoNode && wholeNumber(entryAt(document, 'quorum', 'wait_for_all')?.value ?? null) === 0) {
+    report.warn({
+      rule: 'two-node-wait',
+      at: at('wait_for_all'),
+      message: 'two_node without wait_for_all: two nodes that start apart both have quorum.',
+      why: dialect === 'ringmaster' ? 'The bundled engine waits for both all the same.' : 'Corosync allows it.',
+    });
+  }
+  if (quorum.autoTieBreaker && !quorum.lastManStanding && !quorum.waitForAll && votes % 2 === 1) {
+    report.warn({
+      rule: 'tie-breaker-off',
+      at: at('auto_tie_breaker'),
+      message: `auto_tie_breaker has no effect with an odd number of votes (${votes}) and no wait_for_all.`,
+      why: 'Corosync switches it off and says so in its log only.',
+    });
+  }
+  checkTieBreakerNode(subject, quorum.autoTieBreaker, report);
+  if (quorum.lastManStanding && nodelist.some((node) => node.votes > 1)) {
+    report.warn({
+      rule: 'last-man-votes',
+      at: at('last_man_standing'),
+      message: 'last_man_standing has no effect unless every node has one vote.',
+      why: 'It counts nodes: votequorum(5).',
     });
   }
   if (quorum.expectedVotes !== null && !device && quorum.expectedVotes !== votes && nodelist.length > 0) {
@@ -78,8 +125,35 @@ export function checkQuorum({ document, dialect }: Subject, report: Report): voi
       rule: 'expected-votes',
       at: at('expected_votes'),
       message: `expected_votes is ${quorum.expectedVotes}; the nodes have ${votes} ${votes === 1 ? 'vote' : 'votes'}.`,
-      why: 'It overrides the nodelist: quorum would be counted from a wrong sum. Without it the nodelist counts.',
+      why:
+        dialect === 'ringmaster' && quorum.expectedVotes < votes
+          ? 'The bundled engine takes the sum, or two minorities could both go on; it is the floor of allow_downscale.'
+          : 'It overrides the nodelist: quorum would be counted from a wrong sum. Without it the nodelist counts.',
       fix: entry === null ? null : replacing(`Change to ${votes}`, valueRange(entry), String(votes)),
     });
+  }
+}
+
+/** Its text is not checked by Corosync: what names no node switches the tie-breaker off. */
+function checkTieBreakerNode({ document }: Subject, autoTieBreaker: boolean, report: Report): void {
+  const entry = entryAt(document, 'quorum', 'auto_tie_breaker_node');
+  if (entry === null) return;
+  const found = (message: string, why: string): void =>
+    report.warn({ rule: 'tie-breaker-node', at: valueRange(entry), message, why });
+  if (!autoTieBreaker) {
+    return found('auto_tie_breaker_node has no effect without auto_tie_breaker: 1.', 'Corosync warns in its log only.');
+  }
+  if (entry.value === 'lowest' || entry.value === 'highest') return;
+  const words = entry.value.trim().split(/\s+/);
+  if (!words.every((word) => /^\d+$/.test(word))) {
+    return found(
+      `auto_tie_breaker_node is lowest, highest or node ids with blanks between, not "${entry.value}".`,
+      'What comes after the first word that is no id is not read; where there is none, no tie is broken.',
+    );
+  }
+  const known = model(document).nodelist.map((node) => node.nodeId);
+  const strange = words.filter((word) => !known.includes(Number(word)));
+  if (strange.length > 0) {
+    found(`No node of the nodelist has the nodeid ${strange.join(', ')}.`, 'Such a node never breaks a tie.');
   }
 }
