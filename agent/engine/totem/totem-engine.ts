@@ -1,9 +1,9 @@
 /** The bundled engine's process: ring, groups, votes and wire, joined to the clock, the disk and the clients. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { NodeLayout } from '../../node-layout.ts';
-import { formatRingId, type NodeId, type RingId } from '../../totem/ids.ts';
+import { formatRingId, LIVES, sequenceWithoutDisk, type NodeId, type RingId } from '../../totem/ids.ts';
 import { clusterTag } from '../../totem/packet.ts';
 import type { Multicast } from '../../totem/packing.ts';
 import { Ring } from '../../totem/ring.ts';
@@ -136,7 +136,9 @@ export class TotemEngine {
       timeouts: settings.timeouts,
       datagram: FIRST_DATAGRAM,
       window: windowFor(FIRST_DATAGRAM),
-      sequence: this.#ringState.sequence,
+      // Nothing stored: a new node, or one that lost its disk.
+      sequence: this.#ringState.sequence === 0 ? sequenceWithoutDisk(Date.now()) : this.#ringState.sequence,
+      life: randomInt(LIVES),
       patient: this.#wire.reorders,
       version: this.#announced,
     });
@@ -289,8 +291,10 @@ export class TotemEngine {
     if (!regular) return void (this.#along = members);
     this.#ringId = ring;
     this.#members = members;
-    this.#log('notice', `ring ${formatRingId(ring)}: ${members.map((node) => this.#nameOf(node)).join(', ')}`);
     const word = this.#votes.view({ ring, members, from: this.#along, left });
+    const names = members.map((node) => this.#nameOf(node)).join(', ');
+    const { totalVotes, expectedVotes } = this.#votes.status;
+    this.#log('notice', `ring ${formatRingId(ring)}: ${names}; ${totalVotes} of ${expectedVotes} votes`);
     if (word !== null) first.push({ payload: word, safe: false });
     first.push({ payload: this.#groups.view(ring, members), safe: false });
     this.#server.pushStatus();
