@@ -106,3 +106,22 @@ export function arc(
   const r = radius.toFixed(2);
   return `M ${step(from)} A ${r} ${r} 0 0 1 ${step(middle)} A ${r} ${r} 0 0 1 ${step(to)}`;
 }
+
+/** How far out a line between two places is drawn, so that it leaves the words in the middle alone. */
+const OUTWARDS = 0.8;
+
+/** An SVG path inside the ring between two angles, and its middle. */
+export function chord(
+  centre: { readonly x: number; readonly y: number },
+  radius: number,
+  from: number,
+  to: number,
+): { path: string; middle: { x: number; y: number } } {
+  const sweep = (to - from + 360) % 360;
+  const between = sweep <= 180 ? from + sweep / 2 : from + sweep / 2 + 180;
+  const [a, b] = [pointAt(centre, radius, from), pointAt(centre, radius, to)];
+  const bend = pointAt(centre, radius * OUTWARDS, between);
+  const middle = { x: (a.x + b.x) / 4 + bend.x / 2, y: (a.y + b.y) / 4 + bend.y / 2 };
+  const words = ({ x, y }: { x: number; y: number }): string => `${x.toFixed(2)} ${y.toFixed(2)}`;
+  return { path: `M ${words(a)} Q ${words(bend)} ${words(b)}`, middle };
+}
