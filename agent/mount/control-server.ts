@@ -49,10 +49,22 @@ export class ControlServer {
   }
 
   changed(path: string): void {
-    for (const { events } of this.#watchers) events.changed(path);
+    this.#each((events) => events.changed(path));
   }
   statusChanged(status: FileSystemStatus): void {
-    for (const { events } of this.#watchers) events.statusChanged(status);
+    this.#each((events) => events.statusChanged(status));
+  }
+
+  /** A connection may break between two looks at it: that must not stop the file system. */
+  #each(tell: (events: FileSystemEvents) => void): void {
+    for (const watcher of [...this.#watchers]) {
+      try {
+        tell(watcher.events);
+      } catch {
+        this.#watchers.delete(watcher);
+        watcher.socket.destroy();
+      }
+    }
   }
 
   close(): void {
@@ -64,6 +76,7 @@ export class ControlServer {
     this.#clients.add(socket);
     let watcher: Watcher | null = null;
     const channel = jsonLines(socket, socket, () => {
+      if (watcher !== null) this.#watchers.delete(watcher);
       rpc.$close();
       socket.destroy();
     });
