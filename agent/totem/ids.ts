@@ -13,7 +13,7 @@ export function nodeId(value: number): NodeId {
 
 /**
  * Names one ring (one membership) for all time: the representative that formed it and a sequence
- * number that never repeats and grows by 4 with each ring a node takes part in (Totem, section 4.1).
+ * number that never repeats and grows with each ring a node takes part in (Totem, section 4.1).
  */
 export interface RingId {
   readonly representative: NodeId;
@@ -27,15 +27,24 @@ export const sameRing = (a: RingId, b: RingId): boolean =>
 export const formatRingId = (ring: RingId): string => `${ring.representative}.${ring.sequence.toString(16)}`;
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
+/** Ring sequences that one node chooses are apart by this, a power of two. */
+const STRIDE = 65_536;
 
 /**
- * Where a node without stored ring sequence starts: a number that no earlier life of it can have used. A second of
- * time has 4096 numbers, more than a node can form rings; a random part keeps apart two lives whose clocks say the
- * same second, because one of them went wrong. Below 2^48 for two thousand years.
- * @param unixMs the time of day in milliseconds
+ * The next sequence for a ring formed by a node that started with the sequence `first`: higher than any it has heard
+ * of, and with the remainder of its first. A node that lost its disk can hear of the very sequence that it once built
+ * on, and would build the same one again (found by the simulator); by its new random remainder it does not.
+ */
+export const nextSequence = (heard: number, first: number): number =>
+  (Math.floor(heard / STRIDE) + 1) * STRIDE + (first % STRIDE) - (first % 4);
+
+/**
+ * Where a node without stored ring sequence starts: above what earlier lives of it used, if the clock is right, and
+ * with a remainder of its own, if it is not.
+ * @param unixMs the time of day in milliseconds; numbers stay below 2^48 for 136 years from 2026
  * @param random at least 0, less than 1
  */
 export function sequenceWithoutDisk(unixMs: number, random: number): number {
   const seconds = Math.max(0, Math.floor((unixMs - EPOCH_MS) / 1000));
-  return seconds * 4096 + Math.floor(random * 1024) * 4;
+  return seconds * STRIDE + Math.floor((random * STRIDE) / 4) * 4;
 }

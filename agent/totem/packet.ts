@@ -100,6 +100,9 @@ const KINDS = ['message', 'token', 'join', 'commit', 'merge', 'wake'] as const;
 const HEADER_BYTES = 12;
 /** Bytes of a message packet around its body. */
 export const MESSAGE_OVERHEAD = HEADER_BYTES + 10 + 6 + 1;
+/** Bytes of a token that asks for nothing, and of each number that it asks for. */
+export const TOKEN_BYTES = HEADER_BYTES + 10 + 18 + 14;
+export const MISSING_BYTES = 6;
 const MOST_NODES = 1024;
 const ENCAPSULATED = 1;
 const SAFE = 2;

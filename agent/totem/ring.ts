@@ -4,7 +4,7 @@
  * Here: membership (gather, commit, recovery, operational). The token's visits are in token-holder.ts.
  */
 import { Delivery } from './delivery.ts';
-import { sameRing, type NodeId, type RingId } from './ids.ts';
+import { nextSequence, sameRing, type NodeId, type RingId } from './ids.ts';
 import { Joins } from './joins.ts';
 import { MessageLog, MOST_LOGGED } from './message-log.ts';
 import {
@@ -49,7 +49,7 @@ export class Ring {
 
   constructor(config: RingConfig) {
     this.station = new Station(config);
-    // Not the id of any real ring (those step by 4): a restarted node shares no history with the
+    // Not the id of any real ring (those are multiples of 4): a restarted node shares no history with the
     // members of the ring that it was in, though it may have been that ring's representative.
     this.ring = { representative: config.self, sequence: config.sequence + 1 };
     this.joins = new Joins(this.station);
@@ -367,7 +367,10 @@ export class Ring {
     // Some agree quickly, but not all are there: one join interval for those who start a little later.
     const early = station.now < gathering.since + station.timeouts.join;
     if (early && !waited && members.length < station.known.size) return;
-    const ring: RingId = { representative: station.self, sequence: station.sequence + 4 };
+    const ring: RingId = {
+      representative: station.self,
+      sequence: nextSequence(station.sequence, station.config.sequence),
+    };
     const entries = members.map((node): CommitEntry => ({ node, old: node === station.self ? this.oldRing() : null }));
     this.form(ring, members);
     if (members.length > 1) return this.token.pass({ kind: 'commit', sender: station.self, ring, entries });

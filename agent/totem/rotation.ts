@@ -1,13 +1,13 @@
 /** One visit of the token: what to send, what to ask for, and the token that goes on (Totem, section 3). */
 import type { NodeId } from './ids.ts';
 import type { MessageLog } from './message-log.ts';
-import type { TokenPacket } from './packet.ts';
+import { MISSING_BYTES, TOKEN_BYTES, type TokenPacket } from './packet.ts';
 
 /** Messages in flight that nobody has confirmed, at most: bounds memory and the burst of a recovery. */
 const MOST_UNCONFIRMED = 2000;
 /** The same in bytes, where packets are large. */
 const MOST_UNCONFIRMED_BYTES = 32 * 1024 * 1024;
-/** Retransmissions asked for in one token. */
+/** Retransmissions asked for in one token, where it has the room. */
 const MOST_MISSING = 60;
 
 export interface NextBody {
@@ -75,7 +75,8 @@ export class Rotation {
     }
     const overdue = visitor.patient && !visitor.recovering ? Math.min(seq, this.lastSeq) : seq;
     this.lastSeq = seq;
-    const missing = withOwn(stillMissing, log, overdue);
+    const room = Math.floor((visitor.datagram - TOKEN_BYTES) / MISSING_BYTES);
+    const missing = withOwn(stillMissing, log, overdue, Math.min(MOST_MISSING, room));
     // What the token said at two visits in a row, everybody in between has seen and not contradicted.
     const stable = Math.min(aru, this.lastAru);
     this.lastAru = aru;
@@ -106,11 +107,11 @@ function resend(
   return { resent: asked.length - stillMissing.length, stillMissing };
 }
 
-function withOwn(stillMissing: readonly number[], log: MessageLog, overdue: number): readonly number[] {
-  const own = log.missing(overdue, MOST_MISSING);
+function withOwn(stillMissing: readonly number[], log: MessageLog, overdue: number, most: number): readonly number[] {
+  const own = log.missing(overdue, most);
   if (own.length === 0) return stillMissing;
   if (stillMissing.length === 0) return own;
-  return [...stillMissing, ...own.filter((seq) => !stillMissing.includes(seq))].slice(0, MOST_MISSING);
+  return [...stillMissing, ...own.filter((seq) => !stillMissing.includes(seq))].slice(0, most);
 }
 
 /**

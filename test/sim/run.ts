@@ -1,33 +1,45 @@
-/** `npm run sim -- --seeds N --nodes K [--seed S]`: runs the ring in the simulator; a failing seed is named. */
+/**
+ * `npm run sim -- --seeds N --nodes K [--seed S]`: runs the ring in the simulator. The first breach of an invariant
+ * ends a seed; with `--seed`, what happened before it is told line by line.
+ */
 import { parseArgs } from 'node:util';
-import { Simulation, type Faults } from './simulator.ts';
+import { planOf } from './plan.ts';
+import { weather } from './storm.ts';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '200' },
     nodes: { type: 'string', default: '5' },
     seed: { type: 'string' },
-    storm: { type: 'string', default: '15000' },
+    /** The first of `seeds`. */
+    from: { type: 'string', default: '1' },
+    /** Lines of the trace before the breach; 0: all. */
+    lines: { type: 'string', default: '400' },
   },
 });
-export const storm: Faults = { loss: 0.05, duplication: 0.02, corruption: 0.01, delay: 8, incidents: 900 };
 
-const first = values.seed === undefined ? 1 : Number(values.seed);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
 const nodes = Number(values.nodes);
 const begun = Date.now();
-let failed = 0;
-for (let seed = first; seed < first + count; seed += 1) {
-  const simulation = new Simulation({
-    ...{ seed, nodes, storm: Number(values.storm), faults: storm },
-    ...(values.seed === undefined ? {} : { trace: (line: string) => console.log(line) }),
-  });
-  const breaches = simulation.breaches();
-  if (breaches.length === 0) continue;
-  failed += 1;
-  console.log(`seed ${seed}, ${nodes} nodes:\n  ${breaches.join('\n  ')}`);
-  console.log(`  again, with a trace: npm run sim -- --nodes ${nodes} --seed ${seed} --storm ${values.storm}`);
-  if (failed >= 5) break;
+
+if (values.seed !== undefined) {
+  const lines: string[] = [];
+  const breach = weather(planOf(Number(values.seed), nodes), (line) => lines.push(line));
+  console.log(lines.slice(values.lines === '0' ? 0 : -Number(values.lines)).join('\n'));
+  console.log(breach === null ? 'no breach' : `${breach.invariant}, at ${breach.at.toFixed(1)} ms: ${breach.text}`);
+  process.exit(breach === null ? 0 : 1);
 }
-console.log(`${count} seeds, ${nodes} nodes: ${failed} failed, ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+
+const first = Number(values.from);
+const count = Number(values.seeds);
+let failed = 0;
+for (let seed = first; seed < first + count && failed < 5; seed += 1) {
+  const breach = weather(planOf(seed, nodes));
+  if (breach === null) continue;
+  failed += 1;
+  console.log(`seed ${seed}, ${nodes} nodes, ${breach.at.toFixed(0)} ms: ${breach.invariant}: ${breach.text}`);
+  console.log(`  again, with a trace: npm run sim -- --nodes ${nodes} --seed ${seed}`);
+}
+const seconds = (Date.now() - begun) / 1000;
+const pace = Math.round((count / seconds) * 60);
+console.log(`${count} seeds, ${nodes} nodes: ${failed} failed, ${seconds.toFixed(1)} s, ${pace} seeds a minute`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -1,9 +1,9 @@
 /** The bundled engine's process: ring, groups, votes and wire, joined to the clock, the disk and the clients. */
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { NodeLayout } from '../../node-layout.ts';
-import { formatRingId, LIVES, sequenceWithoutDisk, type NodeId, type RingId } from '../../totem/ids.ts';
+import { formatRingId, type NodeId, type RingId } from '../../totem/ids.ts';
 import { clusterTag } from '../../totem/packet.ts';
 import type { Multicast } from '../../totem/packing.ts';
 import { Ring } from '../../totem/ring.ts';
@@ -136,9 +136,7 @@ export class TotemEngine {
       timeouts: settings.timeouts,
       datagram: FIRST_DATAGRAM,
       window: windowFor(FIRST_DATAGRAM),
-      // Nothing stored: a new node, or one that lost its disk.
-      sequence: this.#ringState.sequence === 0 ? sequenceWithoutDisk(Date.now()) : this.#ringState.sequence,
-      life: randomInt(LIVES),
+      sequence: this.#ringState.sequence,
       patient: this.#wire.reorders,
       version: this.#announced,
     });
