@@ -44,3 +44,8 @@ export function nodeLayout(env: NodeJS.ProcessEnv = process.env): NodeLayout {
     log: at('/var/log/ringmaster'),
   };
 }
+
+/** The cluster's next key while it is being replaced: it opens, and does not seal yet. */
+export const acceptedKeyFile = ({ authkey }: Pick<NodeLayout, 'authkey'>): string => `${authkey}.accepted`;
+/** The cluster's previous key while it is being replaced: it opens, and seals no more. */
+export const previousKeyFile = ({ authkey }: Pick<NodeLayout, 'authkey'>): string => `${authkey}.previous`;

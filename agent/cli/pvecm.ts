@@ -15,6 +15,7 @@ import { addThisNode } from './pvecm-add.ts';
 import { formatNodes, formatStatus } from './pvecm-output.ts';
 import { addConfCommands } from './pvecm-conf.ts';
 import { addApplyCommands } from './pvecm-conf-apply.ts';
+import { addKeyCommands } from './pvecm-key.ts';
 
 /** How long a command waits for the engine's first answer. */
 const ANSWER_MS = 3_000;
@@ -47,6 +48,11 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
       status: () => clusterStatus(engine),
       watcher: (quiet) => watcher(interrupted.signal, quiet),
       end,
+    });
+    addKeyCommands(program, {
+      ports,
+      status: () => clusterStatus(engine),
+      watcher: (quiet) => watcher(interrupted.signal, quiet),
     });
     await program.parseAsync(args.map(longOption), { from: 'user' });
     return code;
