@@ -237,9 +237,10 @@ class CorosyncEngine implements Engine {
   }
 }
 
+/** In the order in which corosync-quorumtool(8) prints them. */
 const FLAGS: readonly (readonly [keyof typeof VOTE_FLAG, QuorumFlag])[] = [
-  ['quorate', 'Quorate'],
   ['twoNode', '2Node'],
+  ['quorate', 'Quorate'],
   ['waitForAll', 'WaitForAll'],
   ['lastManStanding', 'LastManStanding'],
   ['autoTieBreaker', 'AutoTieBreaker'],

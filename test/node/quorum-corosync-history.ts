@@ -1,0 +1,150 @@
+/** One history, told to real Corosync and to the bundled engine's votes at the same time. */
+import assert from 'node:assert/strict';
+import { quorumSettingsOf, type QuorumKeys } from '../../agent/quorum/quorum.ts';
+import { nodeId } from '../../agent/totem/ids.ts';
+import { QuorumCluster } from '../unit/quorum-cluster.ts';
+import { CorosyncLab, type Shown } from './quorum-corosync-lab.ts';
+
+export type Happening =
+  | { readonly start: readonly number[] }
+  /** kill -9. */
+  | { readonly kill: number }
+  /** In order. */
+  | { readonly stop: number }
+  /** The network falls into these parts. */
+  | { readonly cut: readonly (readonly number[])[] }
+  /** `corosync-quorumtool -e votes` on node `on`; `refused`: by both. */
+  | { readonly expect: number; readonly on: number; readonly refused?: true }
+  | { readonly cancelWait: number }
+  /** last_man_standing_window goes by. */
+  | { readonly window: true };
+
+export type Part = Omit<Shown, 'members'>;
+
+export interface Step {
+  readonly then: Happening;
+  /** What Corosync shows on a node where it differs from what the bundled engine shows. */
+  readonly corosync?: Readonly<Record<number, Partial<Part>>>;
+  /** Why the difference is wanted. */
+  readonly why?: string;
+}
+
+export interface History {
+  readonly name: string;
+  readonly votes: readonly number[];
+  /** Lines of the section quorum, and the same as keys. */
+  readonly lines: readonly string[];
+  readonly keys: Partial<QuorumKeys>;
+  readonly steps: readonly Step[];
+}
+
+/** Milliseconds: longer than a loss takes to be seen by all, so that a test can see the numbers of before. */
+export const WINDOW = 10_000;
+const PATIENCE = 20_000;
+
+export class Twins {
+  readonly lab: CorosyncLab;
+  readonly ours: QuorumCluster;
+  private parts: readonly (readonly number[])[];
+  private views: readonly (readonly number[])[] = [];
+
+  constructor(history: History) {
+    this.lab = new CorosyncLab(history.votes, history.lines);
+    const votes = new Map(history.votes.map((count, index) => [nodeId(index + 1), count]));
+    this.ours = new QuorumCluster(quorumSettingsOf(votes, { ...history.keys, lastManStandingWindow: WINDOW }));
+    this.parts = [[...votes.keys()]];
+  }
+
+  /** Resolves when both have seen it. */
+  async happen(then: Happening): Promise<void> {
+    const { lab, ours } = this;
+    if ('start' in then) {
+      for (const node of then.start) lab.start(node);
+      ours.start(...then.start);
+    } else if ('kill' in then) {
+      await lab.end(then.kill, 'SIGKILL');
+      ours.kill(then.kill);
+    } else if ('stop' in then) {
+      await lab.end(then.stop, 'SIGTERM');
+      ours.stop(then.stop);
+    } else if ('cut' in then) {
+      this.parts = then.cut;
+      lab.cut(then.cut);
+    } else if ('expect' in then) {
+      const taken = await lab.expect(then.on, then.expect);
+      assert.equal(taken, then.refused !== true, `Corosync ${taken ? 'took' : 'refused'} it`);
+      const ourTaken = ours.order(then.on, { kind: 'expected', votes: then.expect });
+      assert.equal(ourTaken, taken, `the bundled engine ${ourTaken ? 'took' : 'refused'} it`);
+    } else if ('cancelWait' in then) {
+      assert.ok(await lab.cancelWait(then.cancelWait));
+      ours.order(then.cancelWait, { kind: 'cancelWait' });
+    } else {
+      // Corosync's own clock runs: what it shows is compared until the window has gone by there too.
+      ours.wait(WINDOW);
+    }
+    await this.regroup();
+  }
+
+  /** Every node's numbers by both, once Corosync shows what is awaited; what it shows at the end of the patience otherwise. */
+  async compare(step: Step): Promise<{ node: number; corosync: Part | null; awaited: Part; ours: Part }[]> {
+    const end = Date.now() + PATIENCE;
+    for (;;) {
+      const rows = await Promise.all(
+        [...this.ours.running.keys()].map(async (node) => {
+          const shown = await this.lab.show(node);
+          const ours = this.show(node);
+          const awaited = { ...ours, ...step.corosync?.[node] };
+          return { node, corosync: shown === null ? null : part(shown), awaited, ours };
+        }),
+      );
+      const same = rows.every(({ corosync, awaited }) => JSON.stringify(corosync) === JSON.stringify(awaited));
+      if (same || Date.now() > end) return rows;
+      await pause(400);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.lab.close();
+  }
+
+  private show(node: number): Part {
+    const { quorate, expectedVotes, highestExpected, totalVotes, quorum, flags } = this.ours.status(node);
+    return part({
+      quorate,
+      expected: expectedVotes,
+      highest: highestExpected,
+      total: totalVotes,
+      quorum,
+      flags: flags.join(' '),
+    });
+  }
+
+  private async regroup(): Promise<void> {
+    const up = [...this.ours.running.keys()].sort((a, b) => a - b);
+    const views = this.parts.map((part) => up.filter((node) => part.includes(node))).filter((part) => part.length > 0);
+    const before = this.views.map(String);
+    const changed = views.filter((one) => !before.includes(String(one)));
+    this.views = views;
+    for (const end = Date.now() + PATIENCE; !(await this.seen(views)); await pause(400))
+      assert.ok(
+        Date.now() < end,
+        `Corosync did not see the views ${JSON.stringify(views)}\n${this.lab.log(up[0] ?? 1)}`,
+      );
+    if (changed.length > 0) this.ours.regroup(...changed);
+  }
+
+  private async seen(views: readonly (readonly number[])[]): Promise<boolean> {
+    const shown = await Promise.all(
+      views.flatMap((view) => view.map(async (node) => String((await this.lab.show(node))?.members) === String(view))),
+    );
+    return shown.every(Boolean);
+  }
+}
+
+/** In one order of keys, so that texts can be compared. */
+const part = ({ quorate, expected, highest, total, quorum, flags }: Part): Part => ({
+  ...{ quorate, expected, highest },
+  ...{ total, quorum, flags },
+});
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
