@@ -46,7 +46,8 @@ async function main(): Promise<void> {
 
 if (isMainThread) {
   await main();
-} else if ((workerData as { ringmasterThread?: string } | null)?.ringmasterThread === 'fuse') {
-  const { runFuseThread } = await import('../mount/fuse-thread.ts');
-  await runFuseThread(workerData);
+} else {
+  const thread = (workerData as { ringmasterThread?: string } | null)?.ringmasterThread;
+  if (thread === 'fuse') (await import('../mount/fuse-thread.ts')).runFuseThread(workerData);
+  if (thread === 'fuse-keeper') (await import('../mount/fuse-keeper.ts')).runKeeperThread(workerData);
 }

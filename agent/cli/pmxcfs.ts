@@ -3,12 +3,16 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { openGuard, type OpenGuard } from '../cluster/apply/open-guard.ts';
+import { openKeyFollower } from '../cluster/key/open-follower.ts';
 import { localAddresses } from '../cluster/node-ports.ts';
+import { whyNotInTree } from '../cluster/push-conf.ts';
+import { connectSocket } from '../cluster/socket-client.ts';
 import { engineChoice } from '../engine/choice.ts';
 import type { Engine } from '../engine/engine.ts';
 import { openEngine } from '../engine/open.ts';
 import { listedNodes, localNode } from '../engine/settings.ts';
 import { eventLog } from '../event-log.ts';
+import type { FileSystemControl } from '../mount/control.ts';
 import { PmxcfsProcess } from '../mount/pmxcfs-process.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import { nodeId, type NodeId } from '../totem/ids.ts';
@@ -22,6 +26,9 @@ interface Options {
 /** How long a start in the background is waited for. Milliseconds. */
 const START_MS = 10_000;
 
+/** A command line that is not understood; 1 is for what went wrong. */
+const EXIT_USAGE = 2;
+
 export async function run(args: string[], layout: NodeLayout): Promise<number> {
   const command = new Command('pmxcfs')
     .description(`Keeps this node's replica of the configuration tree and mounts it at ${layout.mountPoint}.`)
@@ -33,7 +40,7 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
   try {
     command.parse(args, { from: 'user' });
   } catch (error) {
-    return error instanceof Error && 'exitCode' in error && error.exitCode === 0 ? 0 : 1;
+    return error instanceof Error && 'exitCode' in error && error.exitCode === 0 ? 0 : EXIT_USAGE;
   }
   const options = command.opts<Options>();
   if (options.foreground !== true && options.debug !== true) return inBackground(args, layout);
@@ -45,23 +52,28 @@ async function inForeground(options: Options, layout: NodeLayout): Promise<numbe
   const clustered = options.local !== true && existsSync(layout.corosyncConf);
   let engine: Engine | null = null;
   let guard: OpenGuard | null = null;
+  let keys: { close(): Promise<void> } | null = null;
   try {
     const self = clustered ? selfOf(layout) : nodeId(1);
     engine = clustered ? openEngine(engineChoice(layout), layout) : null;
     // Before the tree is opened: a node that cannot open it must still go back by its own clock.
     guard = engine === null ? null : openGuard(layout, { nodeId: self, name: layout.hostname }, engine, log);
     const guarding = guard;
+    keys = engine === null ? null : openKeyFollower(layout, { nodeId: self, name: layout.hostname }, engine, log);
     const pmxcfs = await PmxcfsProcess.start({
       layout,
       self,
       engine,
       log,
       confChanged: (read) => guarding?.confChanged(read()),
+      refusesConf: (text, present) => whyNotInTree(text, present, engineChoice(layout)),
+      debug: options.debug === true,
     });
     const signal = new Promise<void>((resolve) => {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve());
     });
     const fault = await Promise.race([signal.then(() => null), pmxcfs.fault]);
+    await keys?.close();
     await guard?.close();
     await pmxcfs.close();
     await engine?.close();
@@ -72,6 +84,7 @@ async function inForeground(options: Options, layout: NodeLayout): Promise<numbe
     return 0;
   } catch (error) {
     log('error', error instanceof Error ? error.message : String(error));
+    await keys?.close();
     await guard?.close();
     await engine?.close();
     return 1;
@@ -98,11 +111,25 @@ async function inBackground(args: readonly string[], layout: NodeLayout): Promis
   for (const end = Date.now() + START_MS; Date.now() < end;) {
     const code = await Promise.race([ended, new Promise<null>((resolve) => setTimeout(() => resolve(null), 50))]);
     if (code !== null) return code;
-    if (existsSync(layout.fileSystemSocket)) {
+    if ((await servedBy(layout)) === child.pid) {
       child.unref();
       return 0;
     }
   }
   process.stderr.write('pmxcfs does not serve yet; its log says why\n');
   return 1;
+}
+
+/** The process that answers on the control socket; null when none does. A file alone may be a crashed one's. */
+async function servedBy(layout: NodeLayout): Promise<number | null> {
+  try {
+    const client = await connectSocket<FileSystemControl>(layout.fileSystemSocket, {}, 1_000);
+    try {
+      return (await client.remote.status()).pid;
+    } finally {
+      client.close();
+    }
+  } catch {
+    return null;
+  }
 }

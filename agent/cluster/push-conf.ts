@@ -19,6 +19,23 @@ export interface PushPorts {
 
 const versionOf = (text: string | null): number => (text === null ? 0 : (model(parse(text)).totem.configVersion ?? 0));
 
+/**
+ * Why `text` must not take the place of `present` in the tree, or null. Asked before it is written: what no node
+ * would install must not stand there as if it were in force.
+ */
+export function whyNotInTree(text: string, present: string | null, engine: EngineKind): string | null {
+  if (text === present) return null;
+  const dialect = engine === 'corosync' ? 'corosync3' : 'ringmaster';
+  const [fault] = diagnose(text, { dialect }).filter((found) => found.severity === 'error');
+  if (fault !== undefined) return `line ${fault.line}: ${fault.message}`;
+  if (present === null) return null;
+  const [version, before] = [versionOf(text), versionOf(present)];
+  if (version > before) return null;
+  return version === before
+    ? `it has the config_version of the present one (${version}) and other contents: raise config_version to ${before + 1}`
+    : `its config_version ${version} is lower than the present one (${before})`;
+}
+
 /** Installs the tree's file where it is newer. What keeps it from being installed goes to the log. */
 export async function pushConf(ports: PushPorts): Promise<void> {
   const text = ports.readTree();

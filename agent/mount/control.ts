@@ -32,6 +32,8 @@ export interface FileSystemStatus {
   readonly entries: number;
   readonly bytes: number;
   readonly limits: { readonly entries: number; readonly bytes: number };
+  /** The last change of corosync.conf that this node refused, since it was started. */
+  readonly confRefused?: { readonly reason: string; readonly timeMs: number };
 }
 
 /** A failed call rejects with an Error whose message starts with the errno: `EACCES: no quorum`. */

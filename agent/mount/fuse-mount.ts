@@ -1,49 +1,77 @@
 /** The mount as the replicating thread sees it: a serving thread that is told of changes and hands over operations. */
 import { Worker } from 'node:worker_threads';
-import { isLockPath, LockWatch } from '../tree/locks.ts';
 import { splitPath } from '../tree/names.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
-import type { VirtualFile } from '../tree/virtual.ts';
 import { mountFuse, type FuseDevice } from './fuse/device.ts';
-import type { FromServing, LateAnswer, ServingData, ToServing } from './fuse/messages.ts';
-import { answer, attributesOut, entryOut, failure, FOPEN_DIRECT_IO, openOut, writeOut } from './fuse/protocol.ts';
+import { notifyNow, reply } from './fuse/device-writes.ts';
+import { Invalidation } from './fuse/invalidation.ts';
+import type { FromServing, KeepingData, LateAnswer, ServingData, ToServing } from './fuse/messages.ts';
+import { wakeReader } from './fuse/notify.ts';
+import { answer, attributesOut, entryOut, failure, FOPEN, openOut, writeOut } from './fuse/protocol.ts';
 import { TreeView } from './fuse/view.ts';
-import { reply } from './fuse-thread.ts';
+import { Waiting } from './fuse/waiting.ts';
+import type { VirtualPart } from './virtual/virtual-files.ts';
 
 export interface MountPort {
+  readonly hostname: string;
+  readonly startTimeS: number;
   /** The tree as it is now; it is another object after a snapshot. */
   tree(): Tree;
   /** `done` gets null when the operation is done, else why it was not. */
   submit(operation: Operation, done: (errno: Errno | null) => void): void;
+  /** Somebody wrote to `.debug`. */
+  debug(on: boolean): void;
   /** The mount was lost: somebody else unmounted it, or it broke. */
   lost(reason: string): void;
 }
+
+/** A serving thread that has not taken so many messages is woken: where nobody uses the mount they would pile up. */
+const MOST_UNTAKEN = 256;
+/** How long operations under way may take before the mount is taken away. Milliseconds. */
+const CLOSE_MS = 2_000;
+const EMPTY = new Uint8Array();
+
+type Submitted = Extract<FromServing, { kind: 'operation' }>;
 
 export class FuseMount {
   readonly at: string;
   readonly #port: MountPort;
   readonly #device: FuseDevice;
   readonly #worker: Worker;
+  readonly #keeper: Worker;
+  readonly #waiting = new Waiting();
   readonly #view: TreeView;
-  readonly #locks = new LockWatch();
+  readonly #invalidation: Invalidation;
+  /** Paths that operations of this mount are about, and how many of them are under way. */
+  readonly #underWay = new Map<string, number>();
   readonly #ended: Promise<void>;
+  #told = 0;
   #closing = false;
 
   /** Mounts and serves. Rejects with mount's words. */
-  static async open(at: string, hostname: string, port: MountPort): Promise<FuseMount> {
-    return new FuseMount(at, hostname, port, await mountFuse(at));
+  static async open(at: string, port: MountPort): Promise<FuseMount> {
+    return new FuseMount(at, port, await mountFuse(at));
   }
 
-  private constructor(at: string, hostname: string, port: MountPort, device: FuseDevice) {
+  private constructor(at: string, port: MountPort, device: FuseDevice) {
     this.at = at;
     this.#port = port;
     this.#device = device;
-    this.#view = new TreeView(port.tree(), hostname);
-    const data: ServingData = { ringmasterThread: 'fuse', fd: device.fd, hostname };
-    // The agent is one file: the thread begins where the process did, and finds its part by its data.
-    this.#worker = new Worker(process.argv[1] ?? '', { workerData: data });
-    this.all(port.tree());
+    this.#invalidation = new Invalidation(device.fd);
+    const nothing = { virtual: () => null, orphan: () => undefined };
+    const { hostname, startTimeS } = port;
+    this.#view = new TreeView(port.tree(), { hostname, ...nothing });
+    const { fd } = device;
+    const waiting = this.#waiting.memory;
+    const data: ServingData = { ringmasterThread: 'fuse', fd, hostname, startTimeS, waiting };
+    const keeping: KeepingData = { ringmasterThread: 'fuse-keeper', fd, waiting };
+    // The agent is one file: a thread begins where the process did, and finds its part by its data.
+    const script = process.argv[1] ?? '';
+    this.#worker = new Worker(script, { workerData: data });
+    this.#keeper = new Worker(script, { workerData: keeping });
+    this.#keeper.unref();
+    this.#tellAll(port.tree());
     this.#ended = new Promise((resolve) => {
       const end = (reason: string | null): void => {
         resolve();
@@ -51,67 +79,99 @@ export class FuseMount {
         this.#closing = true;
       };
       this.#worker.on('message', (message: FromServing) => {
-        if (message.kind === 'operation') this.#submit(message.unique, message.operation, message.answer);
+        if (message.kind === 'operation') this.#submit(message);
+        else if (message.kind === 'initialized') this.#invalidation.initialized(message.features);
+        else if (message.kind === 'debug') port.debug(message.on);
         else end(message.error);
       });
-      this.#worker.on('error', (error) => end(error.message));
-      this.#worker.on('exit', () => end('the serving thread ended'));
+      for (const worker of [this.#worker, this.#keeper]) {
+        worker.on('error', (error) => end(error.message));
+        worker.on('exit', () => end('a thread of the mount ended'));
+      }
     });
   }
 
   /** The whole tree is another. */
   all(tree: Tree): void {
+    const before = [...this.#view.tree.all()];
     this.#view.tree = tree;
-    this.#tell({ kind: 'all', nodes: [...tree.all()], nextInode: tree.nextInode });
+    this.#tellAll(tree);
+    this.#invalidation.everything(before, tree);
   }
-  /** To be called before the operation that made the change is answered. */
-  changed(change: Change): void {
-    this.#tell({ kind: 'change', put: change.put.map(({ node }) => node), removed: change.removed });
+
+  /** To be called before the operation that made the change is answered. `local`: asked for on this node. */
+  changed(change: Change, local: boolean): void {
+    const own = local && change.paths.some((path) => this.#underWay.has(path));
+    this.#tell({
+      kind: 'change',
+      put: change.put.map(({ node, contents }) => ({ node: contents ? node : { ...node, data: EMPTY }, contents })),
+      removed: change.removed,
+      paths: change.paths,
+      own,
+    });
+    this.#invalidation.changed(this.#port.tree(), change, own);
   }
   setWritable(writable: boolean): void {
     if (this.#view.writable === writable) return;
     this.#view.writable = writable;
     this.#tell({ kind: 'writable', writable });
+    this.#invalidation.modes(this.#port.tree());
   }
-  setVirtual(name: VirtualFile, contents: Uint8Array): void {
-    this.#view.setVirtual(name, contents);
-    this.#tell({ kind: 'virtual', name, contents });
+  setVirtual(part: VirtualPart): void {
+    this.#tell({ kind: 'virtual', part });
   }
 
-  /** Unmounts and waits until the serving thread has ended: until then this process could not exit. */
+  /** Unmounts, whoever uses the mount, and waits until the serving thread has ended: until then this process could not exit. */
   async close(): Promise<void> {
+    for (const end = performance.now() + CLOSE_MS; performance.now() < end && !this.#waiting.isEmpty();)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     this.#closing = true;
     await this.#device.unmount().catch(() => undefined);
     await this.#ended;
+    await this.#keeper.terminate();
+  }
+
+  #tellAll(tree: Tree): void {
+    this.#tell({ kind: 'all', nodes: [...tree.all()], nextInode: tree.nextInode });
   }
 
   #tell(message: ToServing): void {
     this.#worker.postMessage(message);
+    this.#told = (this.#told + 1) | 0;
+    if (((this.#told - this.#waiting.taken) | 0) % MOST_UNTAKEN === 0) notifyNow(this.#device.fd, wakeReader());
   }
 
-  #submit(unique: bigint, asked: Operation, late: LateAnswer): void {
-    const operation = this.#lockExpiry(asked);
-    if (operation === null) return this.#reply(unique, late, 'EACCES');
-    this.#port.submit(operation, (errno) => this.#reply(unique, late, errno));
+  #submit(message: Submitted): void {
+    const { operation } = message;
+    const paths = this.#pathsOf(operation);
+    for (const path of paths) this.#underWay.set(path, (this.#underWay.get(path) ?? 0) + 1);
+    this.#port.submit(operation, (errno) => {
+      for (const path of paths) {
+        const left = (this.#underWay.get(path) ?? 1) - 1;
+        if (left === 0) this.#underWay.delete(path);
+        else this.#underWay.set(path, left);
+      }
+      this.#answer(message, errno);
+    });
   }
 
-  /** utime(0) on a lock asks for its expiry (locks.ts); null when it is not due. */
-  #lockExpiry(operation: Operation): Operation | null {
-    if (operation.kind !== 'setTime' || operation.mtimeS !== 0) return operation;
-    const node = this.#port.tree().find(operation.target);
-    const path = node.ok ? this.#port.tree().pathOf(node.value.inode) : null;
-    const names = path === null ? null : splitPath(path);
-    if (!node.ok || path === null || names === null || !names.ok || !isLockPath(names.value)) return operation;
-    return this.#locks.ask(path, node.value.version, performance.now());
+  #pathsOf(operation: Operation): string[] {
+    if (operation.kind === 'rename') return [operation.from, operation.to];
+    if ('path' in operation) return [operation.path];
+    const path = typeof operation.target === 'number' ? this.#port.tree().pathOf(operation.target) : operation.target;
+    return path === null || !splitPath(path).ok ? [] : [path];
   }
 
-  #reply(unique: bigint, late: LateAnswer, errno: Errno | null): void {
+  #answer(message: Submitted, errno: Errno | null): void {
+    const { waiting, answer: late } = message;
     if (late.kind === 'created') {
       const found = errno === null ? this.#port.tree().find(late.path) : null;
-      const inode = found?.ok === true ? found.value.inode : null;
-      this.#tell({ kind: 'opened', handle: late.handle, inode });
+      const node = found?.ok === true ? found.value : null;
+      const hasContents = node !== null && node.data.length > 0;
+      this.#tell({ kind: 'opened', handle: late.handle, inode: node?.inode ?? null, hasContents });
     }
-    if (unique === 0n) return;
+    if (waiting === null || !this.#waiting.claim(waiting.place, waiting.unique)) return;
+    const { unique } = waiting;
     reply(this.#device.fd, errno === null ? this.#success(unique, late) : failure(unique, errno));
   }
 
@@ -132,7 +192,7 @@ export class FuseMount {
         const attributes = found.ok ? this.#view.attributes(found.value.inode) : null;
         if (attributes === null) return failure(unique, 'ENOENT');
         if (late.kind === 'entry') return answer(unique, entryOut(attributes));
-        return answer(unique, entryOut(attributes), openOut(late.handle, FOPEN_DIRECT_IO));
+        return answer(unique, entryOut(attributes), openOut(late.handle, FOPEN.directIo));
       }
     }
   }

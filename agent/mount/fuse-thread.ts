@@ -3,31 +3,62 @@
  * from its own copy of the tree. Changes go to the replicating thread, which answers them itself
  * (measured: passing every request to another thread costs half the speed).
  */
-import { readSync, writeSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { modeOf } from '../tree/presentation.ts';
+import { splitPath } from '../tree/names.ts';
 import { treeOf } from '../tree/snapshot.ts';
 import { Tree } from '../tree/tree.ts';
+import type { TreeNode } from '../tree/types.ts';
+import { reply } from './fuse/device-writes.ts';
 import { Handles } from './fuse/handles.ts';
+import { READ_BUFFER } from './fuse/init.ts';
 import type { FromServing, ServingData, ToServing } from './fuse/messages.ts';
-import { decodeRequest, READ_BUFFER } from './fuse/protocol.ts';
+import { decodeRequest, failure } from './fuse/protocol.ts';
 import { Serving } from './fuse/serving.ts';
 import { TreeView } from './fuse/view.ts';
+import { sharedNow, Waiting } from './fuse/waiting.ts';
+import { VirtualFiles } from './virtual/virtual-files.ts';
 
 /** Runs until the mount is taken away. `data` is the Worker's workerData. */
 export function runFuseThread(data: unknown): void {
-  const { fd, hostname } = data as ServingData; // set by fuse-mount.ts, nobody else
+  const { fd, hostname, startTimeS, waiting } = data as ServingData; // set by fuse-mount.ts, nobody else
   const port = parentPort;
   if (port === null) throw new Error('this runs in a worker thread only');
   const tell = (message: FromServing): void => port.postMessage(message);
-  const view = new TreeView(new Tree(), hostname);
+  const table = new Waiting(waiting);
   const handles = new Handles();
-  const serving = new Serving(view, handles, {
-    reply: (bytes) => reply(fd, bytes),
-    submit: (unique, operation, answer) => tell({ kind: 'operation', unique, operation, answer }),
+  const virtual = new VirtualFiles(startTimeS);
+  const view: TreeView = new TreeView(new Tree(), {
+    hostname,
+    virtual: (name): Uint8Array | null => virtual.contents(name, view.tree),
+    orphan: (inode) => handles.orphan(inode),
   });
+  const serving = new Serving(
+    view,
+    handles,
+    {
+      reply: (bytes) => reply(fd, bytes),
+      submit: (unique, operation, answer) => {
+        if (unique === 0n) return tell({ kind: 'operation', waiting: null, operation, answer });
+        const place = table.begin(unique, sharedNow());
+        if (place === null) return reply(fd, failure(unique, 'EAGAIN'));
+        tell({ kind: 'operation', waiting: { unique, place }, operation, answer });
+      },
+      interrupt: (unique) => table.interrupt(unique, sharedNow()),
+      debug: (on) => {
+        virtual.take({ kind: 'debug', on });
+        tell({ kind: 'debug', on });
+      },
+    },
+    (features) => tell({ kind: 'initialized', features }),
+  );
+  const copy: Copy = { view, handles, virtual, serving };
   const learn = (): void => {
-    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
-      take(next.message as ToServing, view, handles);
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      take(next.message as ToServing, copy);
+      table.noteTaken();
+    }
   };
   const buffer = Buffer.alloc(READ_BUFFER);
   for (;;) {
@@ -38,7 +69,9 @@ export function runFuseThread(data: unknown): void {
       const code = error instanceof Error && 'code' in error ? error.code : '';
       // ENOENT: the request was interrupted before it was read. EINTR, EAGAIN: try again.
       if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') continue;
-      tell({ kind: 'ended', error: code === 'ENODEV' ? null : String(error) });
+      // ECONNABORTED: the connection was broken off, by umount -f or by the kernel's own timeout.
+      const unmounted = code === 'ENODEV' || code === 'ECONNABORTED';
+      tell({ kind: 'ended', error: unmounted ? null : String(error) });
       return;
     }
     learn();
@@ -49,38 +82,67 @@ export function runFuseThread(data: unknown): void {
   }
 }
 
-/** The caller may have been killed meanwhile (ENOENT): then nobody wants the answer. */
-export function reply(fd: number, bytes: Uint8Array): void {
-  try {
-    writeSync(fd, bytes);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
-    if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
-  }
+interface Copy {
+  readonly view: TreeView;
+  readonly handles: Handles;
+  readonly virtual: VirtualFiles;
+  readonly serving: Serving;
 }
 
-function take(message: ToServing, view: TreeView, handles: Handles): void {
+function take(message: ToServing, copy: Copy): void {
+  const { view, handles, virtual, serving } = copy;
   switch (message.kind) {
     case 'all': {
       const tree = treeOf(message.nodes, message.nextInode);
       if (!tree.ok) throw new Error(`the replica sent no tree: ${tree.error}`);
       view.tree = tree.value;
-      return;
+      virtual.noteAll(view.tree);
+      return serving.allChanged();
     }
     case 'change':
-      for (const inode of message.removed) view.tree.remove(inode);
-      for (const node of message.put) view.tree.put(node);
-      return;
+      return change(message, copy);
     case 'writable':
       view.writable = message.writable;
       return;
     case 'virtual':
-      view.setVirtual(message.name, message.contents);
-      return;
+      virtual.take(message.part);
+      return serving.folderChanged(1);
     case 'opened': {
       const handle = handles.get(message.handle);
-      if (message.inode === null) handles.close(message.handle);
-      else if (handle !== undefined) handle.inode = message.inode;
+      if (message.inode === null) return handles.close(message.handle);
+      handles.created(message.handle, message.inode);
+      if (handle === undefined || !message.hasContents) return;
+      // It was there before after all: cut off where that was asked for, else written to as it is.
+      if (handle.truncates) handle.dirty = true;
+      else handle.buffer = null;
     }
   }
+}
+
+function change(message: Extract<ToServing, { kind: 'change' }>, copy: Copy): void {
+  const { view, handles, virtual, serving } = copy;
+  const { tree } = view;
+  for (const inode of message.removed) {
+    const node = tree.get(inode);
+    if (node === undefined) continue;
+    if (message.own && node.kind === 'file' && handles.isOpen(inode)) handles.addOrphan(node, modeAt(tree, node));
+    serving.folderChanged(node.parent);
+    tree.remove(inode);
+    serving.forget(inode);
+  }
+  for (const { node, contents } of message.put) {
+    const before = tree.get(node.inode);
+    tree.put(contents || before === undefined ? node : { ...node, data: before.data });
+    if (before === undefined) serving.folderChanged(node.parent);
+    else if (before.parent !== node.parent || before.name !== node.name) {
+      serving.folderChanged(before.parent);
+      serving.folderChanged(node.parent);
+    }
+  }
+  virtual.noteChange(tree, message.paths);
+}
+
+function modeAt(tree: Tree, node: TreeNode): number {
+  const names = splitPath(tree.pathOf(node.inode) ?? '');
+  return modeOf(names.ok ? names.value : [], node.kind, true);
 }

@@ -3,15 +3,17 @@ import type { Engine, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import type { ReplicaStatus } from '../replica/types.ts';
 import type { NodeId } from '../totem/ids.ts';
-import { LIMITS } from '../tree/types.ts';
-import type { VirtualFile } from '../tree/virtual.ts';
+import { LIMITS, type Errno, type Operation } from '../tree/types.ts';
 import type { FileSystemStatus } from './control.ts';
 import { ControlServer } from './control-server.ts';
 import { FuseMount } from './fuse-mount.ts';
 import { whyNoMount } from './fuse/device.ts';
-import { membersFile } from './members-file.ts';
+import { CONF, Gate } from './gate.ts';
+import { StatusGroup } from './status-group.ts';
 import { Store } from './store.ts';
 import { TreeService } from './tree-service.ts';
+import { membersFile } from './virtual/members-file.ts';
+import { VirtualFiles, type VirtualPart } from './virtual/virtual-files.ts';
 
 type Log = (severity: 'info' | 'notice' | 'warning' | 'error', message: string) => void;
 
@@ -23,21 +25,29 @@ export interface PmxcfsOptions {
   readonly log: Log;
   /** corosync.conf in the tree may be another; `read` gives it. */
   readonly confChanged: (read: () => string | null) => void;
+  /** Why a text must not take the place of the tree's corosync.conf; null when it may. */
+  readonly refusesConf: (text: string, present: string | null) => string | null;
+  /** Says each operation that is asked for. */
+  readonly debug: boolean;
 }
-
-const CONF = 'corosync.conf';
 
 export class PmxcfsProcess {
   readonly #options: PmxcfsOptions;
   readonly #store: Store;
   readonly #service: TreeService;
   readonly #control: ControlServer;
-  readonly #virtual = new Map<VirtualFile, Uint8Array>();
+  readonly #gate: Gate;
+  readonly #group: StatusGroup;
+  readonly #virtual: VirtualFiles;
+  readonly #startTimeS = Math.floor(Date.now() / 1000);
   #mount: FuseMount | null = null;
   #whyNoMount = 'it is not mounted yet';
   #membersText = '';
   #membersVersion = 0;
   #accepting: boolean | null = null;
+  #keyValues: Readonly<Record<string, Readonly<Record<string, number>>>> = {};
+  #debug: boolean;
+  #confRefused: FileSystemStatus['confRefused'];
   #breakOff: (reason: string) => void = () => undefined;
   /** Resolves when this process cannot go on, with the reason. */
   readonly fault: Promise<string>;
@@ -58,21 +68,28 @@ export class PmxcfsProcess {
   }
 
   private constructor(options: PmxcfsOptions, store: Store) {
-    const { layout, self, engine, log } = options;
+    const { layout, self, engine } = options;
+    const log: Log = (severity, message) => this.#log(severity, message);
     this.#options = options;
+    this.#debug = options.debug;
     this.#store = store;
+    this.#virtual = new VirtualFiles(this.#startTimeS);
     this.fault = new Promise((resolve) => (this.#breakOff = resolve));
     this.#service = new TreeService({
       store,
       self,
       engine,
       events: {
-        changed: (change) => {
-          this.#mount?.changed(change);
+        changed: (change, writer) => {
+          this.#virtual.noteChange(this.#service.tree, change.paths);
+          this.#gate.changed(change);
+          this.#mount?.changed(change, writer === self);
           for (const path of change.paths) this.#control.changed(path);
           if (change.paths.includes(CONF)) this.#confChanged();
         },
         replaced: (tree) => {
+          this.#virtual.noteAll(tree);
+          this.#gate.replaced();
           this.#mount?.all(tree);
           this.#control.changed('');
           this.#confChanged();
@@ -92,9 +109,38 @@ export class PmxcfsProcess {
       hostname: layout.hostname,
       tree: () => this.#service.tree,
       status: () => this.status(),
-      virtual: (name) => this.#virtual.get(name) ?? null,
+      virtual: (name) => this.#virtual.contents(name, this.#service.tree),
       submit: (operation, done) => this.#service.submit(operation, done),
     });
+    this.#gate = new Gate({
+      tree: () => this.#service.tree,
+      submit: (operation, done) => this.#service.submit(operation, done),
+      refusesConf: (text, present) => (engine === null ? null : options.refusesConf(text, present)),
+      confRefused: (reason) => {
+        this.#confRefused = { reason, timeMs: Date.now() };
+        this.#log('error', `a change of corosync.conf in the tree is refused: ${reason}`);
+        this.#control.statusChanged(this.status());
+      },
+      now: () => performance.now(),
+    });
+    this.#group = new StatusGroup({
+      hostname: layout.hostname,
+      self,
+      engine,
+      changed: ({ log: text, rrd, keyValues }) => {
+        this.#setVirtual({ kind: 'text', name: '.clusterlog', text });
+        this.#setVirtual({ kind: 'text', name: '.rrd', text: rrd });
+        this.#keyValues = keyValues;
+        this.#setFacts();
+      },
+    });
+    this.#virtual.noteAll(this.#service.tree);
+  }
+
+  /** Into this node's events and the log of the cluster. */
+  #log(severity: Parameters<Log>[0], message: string): void {
+    this.#options.log(severity, message);
+    this.#group.note(severity, message);
   }
 
   status(): FileSystemStatus {
@@ -111,6 +157,7 @@ export class PmxcfsProcess {
       entries: tree.entries,
       bytes: tree.bytes,
       limits: { entries: LIMITS.entries, bytes: LIMITS.bytes },
+      ...(this.#confRefused === undefined ? {} : { confRefused: this.#confRefused }),
     };
   }
 
@@ -118,50 +165,77 @@ export class PmxcfsProcess {
     // The mount first: nothing may come in any more, and the thread that serves it must end.
     await this.#mount?.close();
     this.#mount = null;
+    this.#gate.close();
+    await this.#group.close();
     await this.#service.close();
     this.#control.close();
     this.#store.close();
   }
 
   async #open(): Promise<void> {
-    const { layout, engine, log } = this.#options;
+    const { layout, engine } = this.#options;
     this.#setMembers(engine?.status() ?? null);
     engine?.onStatus((status) => this.#setMembers(status));
     const why = whyNoMount(layout.root);
     if (why === null) {
-      this.#mount = await FuseMount.open(layout.mountPoint, layout.hostname, {
+      this.#mount = await FuseMount.open(layout.mountPoint, {
+        hostname: layout.hostname,
+        startTimeS: this.#startTimeS,
         tree: () => this.#service.tree,
-        submit: (operation, done) => this.#service.submit(operation, done),
+        submit: (operation, done) => this.#submit(operation, done),
+        debug: (on) => {
+          this.#debug = on;
+          this.#virtual.take({ kind: 'debug', on });
+        },
         lost: (reason) => this.#breakOff(`the mount was lost: ${reason}`),
       });
       this.#mount.setWritable(this.#service.status().accepting);
-      for (const [name, contents] of this.#virtual) this.#mount.setVirtual(name, contents);
+      this.#setMembers(engine?.status() ?? null, true);
+      if (this.#debug) this.#setVirtual({ kind: 'debug', on: true });
     } else this.#whyNoMount = why;
     await this.#control.listen();
     const where = why === null ? `mounted at ${layout.mountPoint}` : `not mounted: ${why}`;
-    log('notice', `pmxcfs runs in ${engine === null ? 'local' : 'cluster'} mode, ${where}`);
+    this.#log('notice', `pmxcfs runs in ${engine === null ? 'local' : 'cluster'} mode, ${where}`);
     await this.#service.start();
+    await this.#group.start();
+  }
+
+  #submit(operation: Operation, done: (errno: Errno | null) => void): void {
+    if (!this.#debug) return this.#gate.submit(operation, done);
+    const begun = performance.now();
+    this.#gate.submit(operation, (errno) => {
+      const took = (performance.now() - begun).toFixed(1);
+      this.#options.log('info', `${wordsOf(operation)}: ${errno ?? 'done'} after ${took} ms`);
+      done(errno);
+    });
+  }
+
+  #setVirtual(part: VirtualPart): void {
+    this.#virtual.take(part);
+    this.#mount?.setVirtual(part);
+    if (part.kind === 'text') this.#control.changed(part.name);
+  }
+  #setFacts(): void {
+    const facts = { clusterInfo: this.#membersVersion, keyValues: this.#keyValues };
+    this.#setVirtual({ kind: 'facts', facts });
   }
 
   /** While the members agree after a change of the ring, a write waits and is not refused: no news. */
   #logWritability({ accepting, writability }: ReplicaStatus): void {
     if (accepting === this.#accepting) return;
     this.#accepting = accepting;
-    if (accepting) this.#options.log('notice', 'the tree can be written to');
-    else if (writability.kind === 'read-only')
-      this.#options.log('warning', `the tree is read-only. ${writability.reason}`);
+    if (accepting) this.#log('notice', 'the tree can be written to');
+    else if (writability.kind === 'read-only') this.#log('warning', `the tree is read-only. ${writability.reason}`);
   }
 
-  #setMembers(status: EngineStatus | null): void {
+  #setMembers(status: EngineStatus | null, again = false): void {
     const { hostname } = this.#options.layout;
     const text = membersFile(hostname, status, 0);
-    if (text === this.#membersText) return;
+    if (text === this.#membersText && !again) return;
+    if (text !== this.#membersText) this.#membersVersion += 1;
     this.#membersText = text;
-    this.#membersVersion += 1;
-    const contents = Buffer.from(membersFile(hostname, status, this.#membersVersion));
-    this.#virtual.set('.members', contents);
-    this.#mount?.setVirtual('.members', contents);
-    this.#control.changed('.members');
+    this.#setVirtual({ kind: 'text', name: '.members', text: membersFile(hostname, status, this.#membersVersion) });
+    this.#setFacts();
   }
 
   #confChanged(): void {
@@ -171,4 +245,11 @@ export class PmxcfsProcess {
     };
     this.#service.whenAnswered(() => this.#options.confChanged(read));
   }
+}
+
+/** For the debugging log: what is asked for, without contents. */
+function wordsOf(operation: Operation): string {
+  const { kind } = operation;
+  if (operation.kind === 'rename') return `${kind} ${operation.from} to ${operation.to}`;
+  return `${kind} ${'path' in operation ? operation.path : operation.target}`;
 }

@@ -24,7 +24,7 @@ type Outcome = Result<Change, Errno>;
 type Put = Change['put'][number];
 
 const EMPTY = new Uint8Array();
-const NOTHING: Change = { put: [], removed: [], paths: [] };
+const NOTHING: Change = { put: [], removed: [], names: false, paths: [] };
 
 /** Where a name is or would be. */
 interface Place {
@@ -109,12 +109,12 @@ function make(tree: Tree, at: Place, kind: TreeNode['kind'], data: Uint8Array, s
   const node: TreeNode = { inode, kind, parent: at.parent.inode, name: at.name, mtimeS, version, writer, data };
   tree.put(node);
   const put = [{ node, contents: true }, ...touchParent(tree, at.parent.inode, stamp)];
-  return ok({ put, removed: [], paths: [at.path] });
+  return ok({ put, removed: [], names: true, paths: [at.path] });
 }
 
 function take(tree: Tree, at: Place, node: TreeNode, stamp: Stamp): Outcome {
   tree.remove(node.inode);
-  return ok({ put: touchParent(tree, at.parent.inode, stamp), removed: [node.inode], paths: [at.path] });
+  return ok({ put: touchParent(tree, at.parent.inode, stamp), removed: [node.inode], names: true, paths: [at.path] });
 }
 
 function replace(tree: Tree, node: TreeNode, data: Uint8Array, stamp: Stamp): Outcome {
@@ -122,7 +122,12 @@ function replace(tree: Tree, node: TreeNode, data: Uint8Array, stamp: Stamp): Ou
   if (data.length > node.data.length && !isRoom(tree, data.length - node.data.length, 0)) return err('ENOSPC');
   const next = stamped(node, stamp, { data });
   tree.put(next);
-  return ok({ put: [{ node: next, contents: true }], removed: [], paths: [tree.pathOf(node.inode) ?? ''] });
+  return ok({
+    put: [{ node: next, contents: true }],
+    removed: [],
+    names: false,
+    paths: [tree.pathOf(node.inode) ?? ''],
+  });
 }
 
 /** The file an operation on contents is about. */
@@ -220,7 +225,7 @@ function rename(tree: Tree, fromPath: string, toPath: string, noReplace: boolean
   tree.put(moved);
   const put = [{ node: moved, contents: false }, ...touchParent(tree, from.value.parent.inode, stamp)];
   if (to.value.parent.inode !== from.value.parent.inode) put.push(...touchParent(tree, to.value.parent.inode, stamp));
-  return ok({ put, removed: target === undefined ? [] : [target.inode], paths: [fromPath, toPath] });
+  return ok({ put, removed: target === undefined ? [] : [target.inode], names: true, paths: [fromPath, toPath] });
 }
 
 function unlink(tree: Tree, path: string, stamp: Stamp): Outcome {
@@ -255,7 +260,7 @@ function setTime(tree: Tree, target: Target, mtimeS: number, stamp: Stamp): Outc
   if (isLock && (mtimeS === 0 || node.writer !== stamp.writer)) return err('EACCES');
   const next = stamped(node, stamp, { mtimeS });
   tree.put(next);
-  return ok({ put: [{ node: next, contents: false }], removed: [], paths: [path] });
+  return ok({ put: [{ node: next, contents: false }], removed: [], names: false, paths: [path] });
 }
 
 function expireLock(tree: Tree, operation: Extract<Operation, { kind: 'expireLock' }>, stamp: Stamp): Outcome {

@@ -44,6 +44,10 @@ export function modeOf(names: readonly string[], kind: TreeNode['kind'], writabl
   return writable ? mode : mode & ~WRITE_BITS;
 }
 
+/** Permission bits of a virtual file, or (null) of a link of the root. */
+export const madeUpMode = (name: VirtualFile | null): number =>
+  name === null ? 0o755 : name === '.debug' ? 0o640 : 0o440;
+
 function linkTarget(name: string, hostname: string): string | null {
   const below = LINKS.get(name);
   return below === undefined ? null : joinPath(`nodes/${hostname}`, below).replace(/\/$/, '');
@@ -54,10 +58,10 @@ function madeUp(name: string, viewer: Viewer): Appearance | null {
   const common = { name, size: 0, mtimeS: 0, node: null };
   if (target !== null) {
     const size = target.length;
-    return { ...common, kind: 'link', mode: 0o755, size, target, virtual: null };
+    return { ...common, kind: 'link', mode: madeUpMode(null), size, target, virtual: null };
   }
   if (!isVirtualFile(name)) return null;
-  return { ...common, kind: 'file', mode: name === '.debug' ? 0o640 : 0o440, target: null, virtual: name };
+  return { ...common, kind: 'file', mode: madeUpMode(name), target: null, virtual: name };
 }
 
 function stored(node: TreeNode, names: readonly string[], viewer: Viewer): Appearance {

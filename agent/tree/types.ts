@@ -94,6 +94,8 @@ export interface Change {
   readonly put: readonly { readonly node: TreeNode; readonly contents: boolean }[];
   /** Inodes that are gone. */
   readonly removed: readonly number[];
+  /** An entry appeared, disappeared or moved. */
+  readonly names: boolean;
   /** Paths created, changed or removed, without the parents whose mtime moved. */
   readonly paths: readonly string[];
 }

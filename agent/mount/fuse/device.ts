@@ -5,9 +5,15 @@ import { closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs
 /** `fstype` in /proc/self/mountinfo. */
 const FS_NAME = 'ringmaster';
 
+/** Without a helper program, and without a look at the path: what is mounted there may not answer any more. */
+const DETACH = ['-i', '-c', '-l'];
+
 export interface FuseDevice {
   readonly fd: number;
-  /** Lazily: open files go on until they are closed. The reader of `fd` then gets ENODEV. */
+  /**
+   * By force and at once: whoever waits for the mount or has a file open gets an error, and the reader of `fd` too.
+   * Lazily alone would leave the conversation open, and this process, until the last file is closed.
+   */
   unmount(): Promise<void>;
 }
 
@@ -26,7 +32,7 @@ export function whyNoMount(root: string): string | null {
 
 /** Mounts at `at`, after what a crashed predecessor left there is gone. Rejects with mount's own words. */
 export async function mountFuse(at: string): Promise<FuseDevice> {
-  while (mountedAt(at)) await run('umount', ['-l', at], null);
+  while (mountedAt(at)) await run('umount', [...DETACH, at], null);
   mkdirSync(at, { recursive: true });
   const fd = openSync('/dev/fuse', constants.O_RDWR);
   try {
@@ -37,7 +43,7 @@ export async function mountFuse(at: string): Promise<FuseDevice> {
     closeSync(fd);
     throw error;
   }
-  return { fd, unmount: () => run('umount', ['-l', at], null) };
+  return { fd, unmount: () => run('umount', [...DETACH, '-f', at], null) };
 }
 
 /** Only a mount of ours is taken away: whatever else is there is somebody's. */

@@ -1,6 +1,7 @@
-/** Between the thread that serves the kernel and the thread that replicates. Types only. */
+/** Between the thread that serves the kernel, the thread that replicates and the one that keeps time. Types only. */
 import type { Operation, TreeNode } from '../../tree/types.ts';
-import type { VirtualFile } from '../../tree/virtual.ts';
+import type { VirtualPart } from '../virtual/virtual-files.ts';
+import type { KernelFeatures } from './init.ts';
 
 /** What the kernel gets once the operation is done. */
 export type LateAnswer =
@@ -12,26 +13,52 @@ export type LateAnswer =
   | { readonly kind: 'attributes'; readonly inode: number };
 
 export type FromServing =
-  /** `unique` 0: nobody waits for the outcome. */
+  /** `waiting`: the caller and its place (waiting.ts); null when nobody waits for the outcome. */
   | {
       readonly kind: 'operation';
-      readonly unique: bigint;
+      readonly waiting: { readonly unique: bigint; readonly place: number } | null;
       readonly operation: Operation;
       readonly answer: LateAnswer;
     }
+  | { readonly kind: 'initialized'; readonly features: KernelFeatures }
+  | { readonly kind: 'debug'; readonly on: boolean }
   /** `error`: the mount broke; null after an unmount. */
   | { readonly kind: 'ended'; readonly error: string | null };
 
+export interface ChangedNode {
+  /** Without its data when only the rest of it changed. */
+  readonly node: TreeNode;
+  readonly contents: boolean;
+}
+
 export type ToServing =
   | { readonly kind: 'all'; readonly nodes: readonly TreeNode[]; readonly nextInode: number }
-  | { readonly kind: 'change'; readonly put: readonly TreeNode[]; readonly removed: readonly number[] }
+  /** `own`: asked for through this mount, so that a file removed lives on where it is open. */
+  | {
+      readonly kind: 'change';
+      readonly put: readonly ChangedNode[];
+      readonly removed: readonly number[];
+      readonly paths: readonly string[];
+      readonly own: boolean;
+    }
   | { readonly kind: 'writable'; readonly writable: boolean }
-  | { readonly kind: 'virtual'; readonly name: VirtualFile; readonly contents: Uint8Array }
-  /** The file that was being created for this handle; null when it failed. */
-  | { readonly kind: 'opened'; readonly handle: number; readonly inode: number | null };
+  | { readonly kind: 'virtual'; readonly part: VirtualPart }
+  /**
+   * The file that was being created for this handle; null when it failed. `hasContents`: it was there before, and
+   * not empty.
+   */
+  | { readonly kind: 'opened'; readonly handle: number; readonly inode: number | null; readonly hasContents: boolean };
 
 export interface ServingData {
   readonly ringmasterThread: 'fuse';
   readonly fd: number;
   readonly hostname: string;
+  readonly startTimeS: number;
+  readonly waiting: SharedArrayBuffer;
+}
+
+export interface KeepingData {
+  readonly ringmasterThread: 'fuse-keeper';
+  readonly fd: number;
+  readonly waiting: SharedArrayBuffer;
 }

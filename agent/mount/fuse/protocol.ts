@@ -2,6 +2,7 @@
  * The kernel's side of FUSE (include/uapi/linux/fuse.h, protocol 7.31 and later): requests as they are
  * read from /dev/fuse, and the bytes of the answers. Little endian, as every architecture we ship for.
  */
+import { encodeName } from '../../tree/names.ts';
 
 export const OPCODE = {
   lookup: 1,
@@ -36,7 +37,9 @@ export const OPCODE = {
   create: 35,
   interrupt: 36,
   destroy: 38,
+  notifyReply: 41,
   batchForget: 42,
+  fallocate: 43,
   rename2: 45,
 } as const;
 
@@ -44,8 +47,10 @@ export const OPCODE = {
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,
+  EINTR: 4,
   EIO: 5,
   EBADF: 9,
+  EAGAIN: 11,
   EACCES: 13,
   EEXIST: 17,
   EXDEV: 18,
@@ -73,7 +78,8 @@ export const O = {
   append: 0o2000,
 } as const;
 
-export const FOPEN_DIRECT_IO = 1;
+/** What an answer to OPEN and OPENDIR asks of the kernel (FOPEN_*). */
+export const FOPEN = { directIo: 1, keepCache: 2, cacheDir: 8, noFlush: 32 } as const;
 
 /** Which fields a SETATTR changes (FATTR_*). */
 export const SETATTR = {
@@ -88,15 +94,7 @@ export const SETATTR = {
   mtimeNow: 256,
 } as const;
 
-const INIT_FLAGS = { atomicTrunc: 1 << 3, bigWrites: 1 << 5, parallelDirops: 1 << 18, maxPages: 1 << 22 } as const;
-const MAJOR = 7;
-/** Newest minor that this was written for. */
-const MINOR = 44;
-export const MAX_WRITE = 1024 * 1024;
-/** A WRITE of the largest size with its headers, rounded up. */
-export const READ_BUFFER = MAX_WRITE + 64 * 1024;
-
-export const HEADER_BYTES = 40;
+const HEADER_BYTES = 40;
 
 export interface Request {
   readonly opcode: number;
@@ -104,6 +102,8 @@ export interface Request {
   readonly node: number;
   readonly uid: number;
   readonly gid: number;
+  /** The calling thread, as this process's namespace numbers it; 0 when it is not in it. */
+  readonly pid: number;
   readonly body: Buffer;
 }
 
@@ -115,20 +115,9 @@ export function decodeRequest(bytes: Buffer): Request {
     node: Number(bytes.readBigUInt64LE(16)),
     uid: bytes.readUInt32LE(24),
     gid: bytes.readUInt32LE(28),
+    pid: bytes.readUInt32LE(32),
     body: bytes.subarray(HEADER_BYTES, bytes.readUInt32LE(0)),
   };
-}
-
-/** A name that ends with a zero byte, from `start`. */
-export function nameAt(body: Buffer, start: number): string {
-  const end = body.indexOf(0, start);
-  return body.toString('utf8', start, end < 0 ? body.length : end);
-}
-
-/** Two names, each ended by a zero byte. */
-export function namesAt(body: Buffer, start: number): readonly [string, string] {
-  const first = nameAt(body, start);
-  return [first, nameAt(body, body.indexOf(0, start) + 1)];
 }
 
 export function answer(unique: bigint, ...parts: readonly Uint8Array[]): Buffer {
@@ -155,9 +144,11 @@ export interface Attributes {
   readonly mode: number;
   readonly links: number;
   readonly gid: number;
+  /** The kernel must ask again each time: contents that are made up change without a word. */
+  readonly fleeting: boolean;
 }
 
-const BLOCK = 4096;
+export const BLOCK = 4096;
 
 function writeAttributes(out: Buffer, at: number, attributes: Attributes): void {
   out.writeBigUInt64LE(BigInt(attributes.ino), at);
@@ -172,17 +163,34 @@ function writeAttributes(out: Buffer, at: number, attributes: Attributes): void 
   out.writeUInt32LE(BLOCK, at + 80);
 }
 
-/** fuse_entry_out. No time of validity: every look at a name comes here, so that none is stale. */
+/**
+ * How long the kernel may answer for us, in seconds. What changes is told to it at once (invalidation.ts);
+ * this bounds the damage should a word of that be lost.
+ */
+const VALID_S = 10n;
+
+/** fuse_entry_out. */
 export function entryOut(attributes: Attributes): Buffer {
   const out = Buffer.alloc(128);
   out.writeBigUInt64LE(BigInt(attributes.ino), 0);
+  const valid = attributes.fleeting ? 0n : VALID_S;
+  out.writeBigUInt64LE(valid, 16);
+  out.writeBigUInt64LE(valid, 24);
   writeAttributes(out, 40, attributes);
+  return out;
+}
+
+/** fuse_entry_out that says: there is no such name, and the kernel may remember that. */
+export function noEntryOut(): Buffer {
+  const out = Buffer.alloc(128);
+  out.writeBigUInt64LE(VALID_S, 16);
   return out;
 }
 
 /** fuse_attr_out. */
 export function attributesOut(attributes: Attributes): Buffer {
   const out = Buffer.alloc(104);
+  out.writeBigUInt64LE(attributes.fleeting ? 0n : VALID_S, 0);
   writeAttributes(out, 16, attributes);
   return out;
 }
@@ -233,7 +241,7 @@ export function directoryOut(items: readonly DirectoryItem[], offset: number, si
   for (let index = offset; index < items.length; index += 1) {
     const item = items[index];
     if (item === undefined) break;
-    const name = Buffer.from(item.name);
+    const name = encodeName(item.name);
     const length = 24 + Math.ceil(name.length / 8) * 8;
     if (length > left) break;
     const out = Buffer.alloc(length);
@@ -241,28 +249,9 @@ export function directoryOut(items: readonly DirectoryItem[], offset: number, si
     out.writeBigUInt64LE(BigInt(index + 1), 8);
     out.writeUInt32LE(name.length, 16);
     out.writeUInt32LE(DIRENT_TYPE[item.type], 20);
-    name.copy(out, 24);
+    out.set(name, 24);
     chunks.push(out);
     left -= length;
   }
   return Buffer.concat(chunks);
-}
-
-/** The answer to INIT, or null when the kernel speaks another major version. */
-export function initOut(body: Buffer): Buffer | null {
-  if (body.readUInt32LE(0) !== MAJOR) return null;
-  const offered = body.readUInt32LE(12);
-  const wanted = INIT_FLAGS.atomicTrunc | INIT_FLAGS.bigWrites | INIT_FLAGS.parallelDirops | INIT_FLAGS.maxPages;
-  const out = Buffer.alloc(64);
-  out.writeUInt32LE(MAJOR, 0);
-  out.writeUInt32LE(Math.min(body.readUInt32LE(4), MINOR), 4);
-  out.writeUInt32LE(body.readUInt32LE(8), 8);
-  out.writeUInt32LE((offered & wanted) >>> 0, 12);
-  out.writeUInt16LE(16, 16);
-  out.writeUInt16LE(12, 18);
-  out.writeUInt32LE(MAX_WRITE, 20);
-  // Whole seconds: what pmxcfs keeps (measured).
-  out.writeUInt32LE(1_000_000_000, 24);
-  out.writeUInt16LE(MAX_WRITE / BLOCK, 28);
-  return out;
 }

@@ -1,57 +1,88 @@
 /** One request of the kernel, answered from the tree or turned into an operation. */
 import { joinPath, decodeName, encodeName } from '../../tree/names.ts';
 import { LIMITS, type Operation } from '../../tree/types.ts';
-import { gather, resize, type Handles } from './handles.ts';
-import type { LateAnswer } from './messages.ts';
+import { isInGroup } from './callers.ts';
+import { FileServing } from './file-serving.ts';
+import type { Handles } from './handles.ts';
+import { initOut, type KernelFeatures } from './init.ts';
+import { Answers, type Outlet } from './outlet.ts';
 import * as fuse from './protocol.ts';
-import type { ErrnoName, Request } from './protocol.ts';
-import { refusal, type TreeView } from './view.ts';
-
-export interface Outlet {
-  /** To the kernel, at once. */
-  reply(bytes: Uint8Array): void;
-  /** To the replicating thread, which replies when it is done. */
-  submit(unique: bigint, operation: Operation, answer: LateAnswer): void;
-}
+import type { DirectoryItem, ErrnoName, Request } from './protocol.ts';
+import { GROUP, isVirtualInode, refusal, type TreeView } from './view.ts';
 
 const NO_REPLACE = 1;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const PERMISSIONS = 0o7777;
 const ROOT_USER = 0;
+const ROOT = 1;
 const SAME = 0xffffffff;
 
 export class Serving {
   readonly #view: TreeView;
-  readonly #handles: Handles;
   readonly #out: Outlet;
+  readonly #answers: Answers;
+  readonly #files: FileServing;
+  /** Items of each open directory, as they were when its reader began. */
+  readonly #listings = new Map<number, readonly DirectoryItem[]>();
+  #lastListing = 0;
+  /** Directories whose items the kernel has, as they are. */
+  readonly #cachedFolders = new Set<number>();
+  readonly #initialized: (features: KernelFeatures) => void;
 
-  constructor(view: TreeView, handles: Handles, out: Outlet) {
+  constructor(view: TreeView, handles: Handles, out: Outlet, initialized: (features: KernelFeatures) => void) {
     this.#view = view;
-    this.#handles = handles;
     this.#out = out;
+    this.#answers = new Answers(out);
+    this.#files = new FileServing(view, handles, this.#answers, out);
+    this.#initialized = initialized;
   }
 
-  /** False when the conversation is over. */
+  /** The items of this directory are others. */
+  folderChanged(inode: number): void {
+    this.#cachedFolders.delete(inode);
+  }
+  /** The inode is gone for good. */
+  forget(inode: number): void {
+    this.#cachedFolders.delete(inode);
+    this.#files.forget(inode);
+  }
+  allChanged(): void {
+    this.#cachedFolders.clear();
+  }
+
+  /** False when the conversation is over. Never throws: a request that cannot be understood gets EIO. */
   take(request: Request): boolean {
-    const { opcode, unique, node, body } = request;
+    try {
+      const goesOn = this.#take(request);
+      this.#files.done(request);
+      return goesOn;
+    } catch (error) {
+      if (error instanceof RangeError) this.#fail(request, 'EIO');
+      else throw error;
+      return true;
+    }
+  }
+
+  #take(request: Request): boolean {
+    const { opcode, node, body } = request;
     switch (opcode) {
-      case fuse.OPCODE.init: {
-        const out = fuse.initOut(body);
-        if (out === null) this.#fail(request, 'EIO');
-        else this.#ok(request, out);
+      case fuse.OPCODE.init:
+        this.#init(request);
         return true;
-      }
       case fuse.OPCODE.destroy:
         this.#ok(request);
         return false;
       case fuse.OPCODE.forget:
       case fuse.OPCODE.batchForget:
+      case fuse.OPCODE.notifyReply:
+        // Nothing is remembered per inode, and a reply to a notification only wakes this thread (notify.ts).
+        return true;
       case fuse.OPCODE.interrupt:
-        // Nothing is remembered per inode; an operation under way goes on, and its answer frees the caller.
+        this.#out.interrupt(body.readBigUInt64LE(0));
         return true;
       case fuse.OPCODE.lookup:
-        this.#entry(request, this.#view.child(node, name(body, 0)));
+        this.#lookup(request);
         return true;
       case fuse.OPCODE.getattr:
         this.#getattr(request);
@@ -73,10 +104,10 @@ export class Serving {
         this.#make(request, name(body, 8), (path) => ({ kind: 'mkdir', path }));
         return true;
       case fuse.OPCODE.unlink:
-        this.#take(request, name(body, 0), (path) => ({ kind: 'unlink', path }));
+        this.#remove(request, name(body, 0), (path) => ({ kind: 'unlink', path }));
         return true;
       case fuse.OPCODE.rmdir:
-        this.#take(request, name(body, 0), (path) => ({ kind: 'rmdir', path }));
+        this.#remove(request, name(body, 0), (path) => ({ kind: 'rmdir', path }));
         return true;
       case fuse.OPCODE.rename:
         this.#rename(request, 8, 0);
@@ -87,57 +118,84 @@ export class Serving {
       case fuse.OPCODE.link:
         this.#fail(request, 'EPERM');
         return true;
-      case fuse.OPCODE.open:
-        this.#open(request);
-        return true;
-      case fuse.OPCODE.create:
-        this.#create(request);
-        return true;
-      case fuse.OPCODE.read:
-        this.#read(request);
-        return true;
-      case fuse.OPCODE.write:
-        this.#write(request);
-        return true;
-      case fuse.OPCODE.flush:
-      case fuse.OPCODE.fsync:
-        this.#commit(request);
-        return true;
-      case fuse.OPCODE.release:
-        this.#release(request);
-        return true;
-      case fuse.OPCODE.opendir:
-        this.#ok(request, fuse.openOut(0, 0));
-        return true;
-      case fuse.OPCODE.readdir: {
-        const offset = Number(body.readBigUInt64LE(8));
-        this.#ok(request, fuse.directoryOut(this.#view.items(node), offset, body.readUInt32LE(16)));
-        return true;
-      }
-      case fuse.OPCODE.releasedir:
-      case fuse.OPCODE.fsyncdir:
-        this.#ok(request);
-        return true;
       case fuse.OPCODE.statfs: {
         const { tree } = this.#view;
         this.#ok(request, fuse.statfsOut(LIMITS.bytes, tree.bytes, LIMITS.entries, tree.entries));
         return true;
       }
       default:
-        this.#out.reply(fuse.failure(unique, 'ENOSYS'));
+        if (!this.#onFile(request) && !this.#onFolder(request)) this.#fail(request, 'ENOSYS');
         return true;
     }
+  }
+
+  #onFile(request: Request): boolean {
+    switch (request.opcode) {
+      case fuse.OPCODE.open:
+        this.#files.open(request);
+        return true;
+      case fuse.OPCODE.create: {
+        const path = this.#path(request.node, name(request.body, 16));
+        if (path === null) this.#fail(request, 'ENOENT');
+        else this.#files.create(request, path);
+        return true;
+      }
+      case fuse.OPCODE.read:
+        this.#files.read(request);
+        return true;
+      case fuse.OPCODE.write:
+        this.#files.write(request);
+        return true;
+      case fuse.OPCODE.fallocate:
+        this.#files.fallocate(request);
+        return true;
+      case fuse.OPCODE.flush:
+        this.#files.flush(request);
+        return true;
+      case fuse.OPCODE.fsync:
+        this.#files.fsync(request);
+        return true;
+      case fuse.OPCODE.release:
+        this.#files.release(request);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #onFolder(request: Request): boolean {
+    switch (request.opcode) {
+      case fuse.OPCODE.opendir:
+        this.#openFolder(request);
+        return true;
+      case fuse.OPCODE.readdir:
+        this.#readFolder(request);
+        return true;
+      case fuse.OPCODE.releasedir:
+        this.#listings.delete(Number(request.body.readBigUInt64LE(0)));
+        this.#ok(request);
+        return true;
+      case fuse.OPCODE.fsyncdir:
+        this.#ok(request);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #init(request: Request): void {
+    const out = initOut(request.body);
+    if (out === null) return this.#fail(request, 'EIO');
+    this.#initialized(out.features);
+    this.#ok(request, out.bytes);
   }
 
   // --- attributes ---
 
   #getattr(request: Request): void {
     const attributes = this.#view.attributes(request.node);
-    if (attributes === null) return this.#fail(request, 'ENOENT');
-    const byHandle = (request.body.readUInt32LE(0) & 1) !== 0;
-    const handle = byHandle ? this.#handles.get(Number(request.body.readBigUInt64LE(8))) : undefined;
-    const size = handle?.dirty === true && handle.buffer !== null ? handle.buffer.length : attributes.size;
-    this.#ok(request, fuse.attributesOut({ ...attributes, size }));
+    if (attributes === null) this.#fail(request, 'ENOENT');
+    else this.#ok(request, fuse.attributesOut(attributes));
   }
 
   #setattr(request: Request): void {
@@ -147,44 +205,59 @@ export class Serving {
     const attributes = this.#view.attributes(node);
     if (attributes === null) return this.#fail(request, 'ENOENT');
     // Owner and mode follow from the path: only what is so already may be asked for (measured).
-    if (has(fuse.SETATTR.mode) && (body.readUInt32LE(68) & PERMISSIONS) !== (attributes.mode & PERMISSIONS))
+    if (has(fuse.SETATTR.mode) && !this.#view.modes(node).includes(body.readUInt32LE(68) & PERMISSIONS))
       return this.#fail(request, 'EPERM');
     if (has(fuse.SETATTR.uid) && ![ROOT_USER, SAME].includes(body.readUInt32LE(76)))
       return this.#fail(request, 'EPERM');
     if (has(fuse.SETATTR.gid) && ![attributes.gid, SAME].includes(body.readUInt32LE(80)))
       return this.#fail(request, 'EPERM');
-    if (has(fuse.SETATTR.size)) return this.#truncate(request, has(fuse.SETATTR.fh), body.readBigUInt64LE(16));
+    if (has(fuse.SETATTR.size)) return this.#truncate(request, valid, body.readBigUInt64LE(16));
     if (has(fuse.SETATTR.mtime) || has(fuse.SETATTR.mtimeNow)) {
-      const refused = node === 1 ? 'EACCES' : refusal(this.#view, node);
+      const refused = node === ROOT ? 'EACCES' : refusal(this.#view, node);
       if (refused !== null) return this.#fail(request, refused);
+      if (this.#view.isOrphan(node)) return this.#ok(request, fuse.attributesOut(attributes));
       const now = Math.floor(Date.now() / 1000);
       const mtimeS = has(fuse.SETATTR.mtimeNow) ? now : Number(body.readBigInt64LE(40));
-      return this.#submit(request, { kind: 'setTime', target: node, mtimeS }, { kind: 'attributes', inode: node });
+      return this.#answers.submit(
+        request,
+        { kind: 'setTime', target: node, mtimeS },
+        { kind: 'attributes', inode: node },
+      );
     }
     this.#ok(request, fuse.attributesOut(attributes));
   }
 
-  #truncate(request: Request, byHandle: boolean, wanted: bigint): void {
-    if (wanted > BigInt(LIMITS.file)) return this.#fail(request, 'EFBIG');
-    const size = Number(wanted);
-    const refused = refusal(this.#view, request.node);
-    if (refused !== null) return this.#fail(request, refused);
-    const handle = byHandle ? this.#handles.get(Number(request.body.readBigUInt64LE(8))) : undefined;
-    const attributes = this.#view.attributes(request.node);
-    if (handle !== undefined && handle.buffer !== null && attributes !== null) {
-      resize(handle, size);
-      return this.#ok(request, fuse.attributesOut({ ...attributes, size }));
+  #truncate(request: Request, valid: number, wanted: bigint): void {
+    const { node } = request;
+    const attributes = this.#view.attributes(node);
+    if (attributes === null) return this.#fail(request, 'ENOENT');
+    if (isVirtualInode(this.#view, node)) {
+      const isDebug = this.#view.virtualName(node) === '.debug';
+      return isDebug ? this.#ok(request, fuse.attributesOut(attributes)) : this.#fail(request, 'EIO');
     }
-    const operation = { kind: 'patch', target: request.node, offset: 0, data: new Uint8Array(), size } as const;
-    this.#submit(request, operation, { kind: 'attributes', inode: request.node });
+    if (wanted > BigInt(LIMITS.file)) return this.#fail(request, 'EFBIG');
+    const refused = refusal(this.#view, node);
+    if (refused !== null) return this.#fail(request, refused);
+    const byHandle = (valid & fuse.SETATTR.fh) !== 0;
+    if (wanted === 0n && !byHandle && this.#files.truncateAtOpen(request))
+      return this.#ok(request, fuse.attributesOut(attributes));
+    const handle = byHandle ? Number(request.body.readBigUInt64LE(8)) : null;
+    this.#files.truncate(request, handle, Number(wanted));
   }
 
   // --- names ---
 
-  #entry(request: Request, inode: number | null): void {
+  #lookup(request: Request): void {
+    const last = name(request.body, 0);
+    const inode = this.#view.child(request.node, last);
     const attributes = inode === null ? null : this.#view.attributes(inode);
-    if (attributes === null) this.#fail(request, 'ENOENT');
-    else this.#ok(request, fuse.entryOut(attributes));
+    if (attributes !== null) return this.#ok(request, fuse.entryOut(attributes));
+    // The kernel may remember that it is not there, unless it may appear without a change of the tree.
+    if (this.#view.mayAppear(request.node, last) || this.#view.attributes(request.node) === null)
+      return this.#fail(request, 'ENOENT');
+    const fault = encodeName(last).length > LIMITS.name;
+    if (fault) this.#fail(request, 'ENAMETOOLONG');
+    else this.#ok(request, fuse.noEntryOut());
   }
 
   /** Null when the directory has gone. */
@@ -197,16 +270,16 @@ export class Serving {
     const path = this.#path(request.node, last);
     if (path === null) return this.#fail(request, 'ENOENT');
     if (!this.#view.writable) return this.#fail(request, 'EACCES');
-    this.#submit(request, operation(path), { kind: 'entry', path });
+    this.#answers.submit(request, operation(path), { kind: 'entry', path });
   }
 
-  #take(request: Request, last: string, operation: (path: string) => Operation): void {
+  #remove(request: Request, last: string, operation: (path: string) => Operation): void {
     const path = this.#path(request.node, last);
     const inode = this.#view.child(request.node, last);
     if (path === null || inode === null) return this.#fail(request, 'ENOENT');
     const refused = refusal(this.#view, inode);
     if (refused !== null) return this.#fail(request, refused);
-    this.#submit(request, operation(path), { kind: 'empty' });
+    this.#answers.submit(request, operation(path), { kind: 'empty' });
   }
 
   #rename(request: Request, start: number, flags: number): void {
@@ -214,109 +287,46 @@ export class Serving {
     if (flags !== 0 && flags !== NO_REPLACE) return this.#fail(request, 'EINVAL');
     const second = body.indexOf(0, start) + 1;
     const from = this.#path(node, name(body, start));
-    const to = this.#path(Number(body.readBigUInt64LE(0)), name(body, second));
+    const newParent = Number(body.readBigUInt64LE(0));
+    const to = this.#path(newParent, name(body, second));
     if (from === null || to === null) return this.#fail(request, 'ENOENT');
-    const inode = this.#view.child(node, name(body, start));
-    const refused = inode === null ? null : refusal(this.#view, inode);
-    if (refused !== null) return this.#fail(request, refused);
-    this.#submit(request, { kind: 'rename', from, to, noReplace: flags === NO_REPLACE }, { kind: 'empty' });
+    for (const inode of [this.#view.child(node, name(body, start)), this.#view.child(newParent, name(body, second))]) {
+      const refused = inode === null ? null : refusal(this.#view, inode);
+      if (refused !== null) return this.#fail(request, refused);
+    }
+    const noReplace = flags === NO_REPLACE;
+    this.#answers.submit(request, { kind: 'rename', from, to, noReplace }, { kind: 'empty' });
   }
 
-  // --- open files ---
+  // --- directories ---
 
-  #open(request: Request): void {
-    const flags = request.body.readUInt32LE(0);
-    const attributes = this.#view.attributes(request.node);
-    if (attributes === null) return this.#fail(request, 'ENOENT');
-    const truncates = (flags & fuse.O.truncate) !== 0;
-    const writes = (flags & fuse.O.accessMode) !== 0;
-    if (writes && this.#view.isMadeUp(request.node)) return this.#fail(request, 'EACCES');
-    if (truncates && !this.#view.writable) return this.#fail(request, 'EACCES');
-    const append = (flags & fuse.O.append) !== 0;
-    const handle = this.#handles.open(request.node, { append, gathers: truncates, dirty: truncates });
-    // Reads and writes come here, never from a cache of pages: what another node wrote is seen at once.
-    this.#ok(request, fuse.openOut(handle, fuse.FOPEN_DIRECT_IO));
-  }
-
-  #create(request: Request): void {
-    const path = this.#path(request.node, name(request.body, 16));
-    if (path === null) return this.#fail(request, 'ENOENT');
-    if (!this.#view.writable) return this.#fail(request, 'EACCES');
-    const flags = request.body.readUInt32LE(0);
-    const exclusive = (flags & fuse.O.exclusive) !== 0;
-    const gathers = (flags & fuse.O.append) === 0;
-    const handle = this.#handles.open(0, { append: !gathers, gathers, dirty: false });
-    this.#submit(request, { kind: 'create', path, exclusive }, { kind: 'created', path, handle });
-  }
-
-  #read(request: Request): void {
-    const handle = this.#handles.get(Number(request.body.readBigUInt64LE(0)));
-    const gathered = handle?.dirty === true ? handle.buffer : null;
-    const data = gathered ?? this.#view.data(request.node);
-    if (data === null) return this.#fail(request, 'ENOENT');
-    const offset = Number(request.body.readBigUInt64LE(8));
-    this.#ok(request, data.subarray(Math.min(offset, data.length), offset + request.body.readUInt32LE(16)));
-  }
-
-  #write(request: Request): void {
-    const { body, node } = request;
-    const handle = this.#handles.get(Number(body.readBigUInt64LE(0)));
-    if (handle === undefined) return this.#fail(request, 'EBADF');
-    const refused = refusal(this.#view, node);
-    if (refused !== null) return this.#fail(request, refused);
+  /** Others than root and www-data list the root only, whatever the modes show (measured). */
+  #openFolder(request: Request): void {
+    const { node, uid, gid, pid } = request;
     if (this.#view.attributes(node) === null) return this.#fail(request, 'ENOENT');
-    const at = body.readBigUInt64LE(8);
-    if (at > BigInt(LIMITS.file)) return this.#fail(request, 'EFBIG');
-    const offset = Number(at);
-    const data = body.subarray(40, 40 + body.readUInt32LE(16));
-    if (handle.buffer !== null) {
-      const size = gather(handle, offset, data);
-      if (size === 0 && data.length > 0) return this.#fail(request, 'EFBIG');
-      return this.#ok(request, fuse.writeOut(size));
-    }
-    if (handle.append) {
-      const operation = { kind: 'append', target: node, data: data.slice() } as const;
-      return this.#submit(request, operation, { kind: 'written', size: data.length });
-    }
-    const size = Math.min(data.length, LIMITS.file - offset);
-    if (size === 0 && data.length > 0) return this.#fail(request, 'EFBIG');
-    const operation = { kind: 'patch', target: node, offset, data: data.slice(0, size), size: null } as const;
-    this.#submit(request, operation, { kind: 'written', size });
+    if (node !== ROOT && uid !== ROOT_USER && gid !== GROUP && !isInGroup(pid, GROUP))
+      return this.#fail(request, 'EACCES');
+    this.#lastListing += 1;
+    const keep = this.#cachedFolders.has(node) ? fuse.FOPEN.keepCache : 0;
+    this.#cachedFolders.add(node);
+    this.#ok(request, fuse.openOut(this.#lastListing, fuse.FOPEN.cacheDir | keep));
   }
 
-  #commit(request: Request): void {
-    const handle = this.#handles.get(Number(request.body.readBigUInt64LE(0)));
-    if (handle === undefined || !handle.dirty || handle.buffer === null) return this.#ok(request);
-    handle.dirty = false;
-    const refused = refusal(this.#view, handle.inode);
-    if (refused !== null) return this.#fail(request, refused);
-    const { inode, buffer } = handle;
-    // After this commit the handle writes through: what it holds may be changed by others meanwhile.
-    handle.buffer = null;
-    const operation = { kind: 'write', target: inode, data: buffer.slice(), create: false } as const;
-    this.#submit(request, operation, { kind: 'empty' });
-  }
-
-  /** close() has flushed; only a handle whose flush never came still has something to say. */
-  #release(request: Request): void {
-    const id = Number(request.body.readBigUInt64LE(0));
-    const handle = this.#handles.get(id);
-    this.#handles.close(id);
-    if (handle?.dirty === true && handle.buffer !== null && this.#view.writable) {
-      const operation = { kind: 'write', target: handle.inode, data: handle.buffer.slice(), create: false } as const;
-      this.#out.submit(0n, operation, { kind: 'empty' });
-    }
-    this.#ok(request);
+  #readFolder(request: Request): void {
+    const { body, node } = request;
+    const id = Number(body.readBigUInt64LE(0));
+    const offset = Number(body.readBigUInt64LE(8));
+    // rewinddir(3): from the beginning, and what there is now.
+    const items = (offset > 0 ? this.#listings.get(id) : undefined) ?? this.#view.items(node);
+    this.#listings.set(id, items);
+    this.#ok(request, fuse.directoryOut(items, offset, body.readUInt32LE(16)));
   }
 
   #ok(request: Request, ...parts: Uint8Array[]): void {
-    this.#out.reply(fuse.answer(request.unique, ...parts));
+    this.#answers.ok(request, ...parts);
   }
   #fail(request: Request, errno: ErrnoName): void {
-    this.#out.reply(fuse.failure(request.unique, errno));
-  }
-  #submit(request: Request, operation: Operation, answer: LateAnswer): void {
-    this.#out.submit(request.unique, operation, answer);
+    this.#answers.fail(request, errno);
   }
 }
 

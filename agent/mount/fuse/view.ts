@@ -1,9 +1,10 @@
 /** The tree as inodes with attributes: what the kernel asks for. Used by the serving thread and for its late answers. */
-import { modeOf, type Viewer } from '../../tree/presentation.ts';
+import { madeUpMode, modeOf } from '../../tree/presentation.ts';
 import { encodeName, splitPath } from '../../tree/names.ts';
 import type { Tree } from '../../tree/tree.ts';
 import { ROOT_INODE, type Errno, type TreeNode } from '../../tree/types.ts';
 import { LINKS, VIRTUAL_FILES, type VirtualFile } from '../../tree/virtual.ts';
+import type { Orphan } from './handles.ts';
 import type { Attributes, DirectoryItem } from './protocol.ts';
 
 /** Inodes of links and virtual files: far above any that the tree gives out. */
@@ -11,7 +12,7 @@ const MADE_UP = 2 ** 48;
 const LINK_NAMES = [...LINKS.keys()];
 
 /** www-data on Debian; pmxcfs gives everything to it (measured). */
-const GROUP = 33;
+export const GROUP = 33;
 const S_DIRECTORY = 0o040000;
 const S_FILE = 0o100000;
 const S_LINK = 0o120000;
@@ -21,24 +22,23 @@ const pathNames = (tree: Tree, inode: number): readonly string[] => {
   return names.ok ? names.value : [];
 };
 
+/** What is shown besides the tree. */
+export interface Surroundings {
+  readonly hostname: string;
+  /** Contents of a virtual file; null when it is not there. */
+  virtual(name: VirtualFile): Uint8Array | null;
+  /** A file that was removed while it was open here. */
+  orphan(inode: number): Orphan | undefined;
+}
+
 export class TreeView {
   tree: Tree;
-  readonly #hostname: string;
   writable = false;
-  /** Virtual files that have contents; others are not there. */
-  readonly #virtual = new Map<VirtualFile, Uint8Array>();
+  readonly #around: Surroundings;
 
-  constructor(tree: Tree, hostname: string) {
+  constructor(tree: Tree, around: Surroundings) {
     this.tree = tree;
-    this.#hostname = hostname;
-  }
-
-  get viewer(): Viewer {
-    return { hostname: this.#hostname, writable: this.writable };
-  }
-
-  setVirtual(name: VirtualFile, contents: Uint8Array): void {
-    this.#virtual.set(name, contents);
+    this.#around = around;
   }
 
   /** The inode of a name in a directory, or null. */
@@ -56,7 +56,32 @@ export class TreeView {
   attributes(inode: number): Attributes | null {
     if (inode >= MADE_UP) return this.#madeUp(inode);
     const node = this.tree.get(inode);
-    return node === undefined ? null : this.#stored(node);
+    if (node !== undefined) return this.#stored(node);
+    const orphan = this.#around.orphan(inode);
+    if (orphan === undefined) return null;
+    const { data, mtimeS, mode } = orphan;
+    return { ino: inode, size: data.length, mtimeS, mode: S_FILE | mode, links: 0, gid: GROUP, fleeting: true };
+  }
+
+  /** Permission bits that a chmod may ask for: those that are shown, and those that are shown with quorum. */
+  modes(inode: number): number[] {
+    const shown = (this.attributes(inode)?.mode ?? 0) & 0o7777;
+    const node = this.tree.get(inode);
+    return node === undefined ? [shown] : [shown, modeOf(pathNames(this.tree, inode), node.kind, true)];
+  }
+
+  isOrphan(inode: number): boolean {
+    return this.tree.get(inode) === undefined && this.#around.orphan(inode) !== undefined;
+  }
+
+  /** Is this the name of something that may come and go without a change of the tree? */
+  mayAppear(parent: number, name: string): boolean {
+    return parent === ROOT_INODE && VIRTUAL_FILES.some((known) => known === name);
+  }
+
+  /** The name of a virtual file's inode; null for every other inode. */
+  virtualName(inode: number): VirtualFile | null {
+    return VIRTUAL_FILES[inode - MADE_UP - LINK_NAMES.length] ?? null;
   }
 
   items(directory: number): DirectoryItem[] {
@@ -80,14 +105,15 @@ export class TreeView {
   data(inode: number): Uint8Array | null {
     if (inode >= MADE_UP) return this.#virtualAt(inode - MADE_UP - LINK_NAMES.length);
     const node = this.tree.get(inode);
-    return node === undefined || node.kind !== 'file' ? null : node.data;
+    if (node === undefined) return this.#around.orphan(inode)?.data ?? null;
+    return node.kind === 'file' ? node.data : null;
   }
 
   linkTarget(inode: number): string | null {
     const name = LINK_NAMES[inode - MADE_UP];
     if (name === undefined) return null;
     const below = LINKS.get(name) ?? '';
-    return `nodes/${this.#hostname}${below === '' ? '' : `/${below}`}`;
+    return `nodes/${this.#around.hostname}${below === '' ? '' : `/${below}`}`;
   }
 
   isMadeUp(inode: number): boolean {
@@ -96,27 +122,33 @@ export class TreeView {
 
   #virtualAt(index: number): Uint8Array | null {
     const name = VIRTUAL_FILES[index];
-    return name === undefined ? null : (this.#virtual.get(name) ?? null);
+    return name === undefined ? null : this.#around.virtual(name);
   }
 
   #madeUp(inode: number): Attributes | null {
     const target = this.linkTarget(inode);
     const shared = { ino: inode, mtimeS: 0, links: 1, gid: GROUP };
-    if (target !== null) return { ...shared, size: encodeName(target).length, mode: S_LINK | 0o755 };
-    const data = this.data(inode);
-    return data === null ? null : { ...shared, size: data.length, mode: S_FILE | 0o440 };
+    if (target !== null)
+      return { ...shared, size: encodeName(target).length, mode: S_LINK | madeUpMode(null), fleeting: false };
+    const [data, name] = [this.data(inode), this.virtualName(inode)];
+    if (data === null || name === null) return null;
+    return { ...shared, size: data.length, mode: S_FILE | madeUpMode(name), fleeting: true };
   }
 
   #stored(node: TreeNode): Attributes {
     const type = node.kind === 'directory' ? S_DIRECTORY : S_FILE;
     const mode = type | modeOf(pathNames(this.tree, node.inode), node.kind, this.writable);
     const links = node.kind === 'directory' ? 2 : 1;
-    return { ino: node.inode, size: node.data.length, mtimeS: node.mtimeS, mode, links, gid: GROUP };
+    return { ino: node.inode, size: node.data.length, mtimeS: node.mtimeS, mode, links, gid: GROUP, fleeting: false };
   }
 }
 
 /** The errno when an operation may not touch this inode: what is made up cannot be changed (measured). */
 export const refusal = (view: TreeView, inode: number): Errno | null => {
   if (view.isMadeUp(inode)) return 'EACCES';
+  // What lives on for this node alone is no matter of quorum.
+  if (view.isOrphan(inode)) return null;
   return view.writable ? null : 'EACCES';
 };
+
+export const isVirtualInode = (view: TreeView, inode: number): boolean => view.virtualName(inode) !== null;

@@ -1,5 +1,5 @@
 /** `.members`, byte for byte as pmxcfs writes it (measured). Pure. */
-import type { EngineStatus } from '../engine/engine.ts';
+import type { EngineStatus } from '../../engine/engine.ts';
 
 /** `version` counts the changes of the contents; local mode has 0. */
 export function membersFile(hostname: string, status: EngineStatus | null, version: number): string {
