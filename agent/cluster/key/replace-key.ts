@@ -91,7 +91,7 @@ async function begin(ports: Ports, request: RekeyRequest, signal: AbortSignal, s
   });
   if (ports.engine.choice() === 'corosync') {
     throw new Error(
-      'Corosync reads its key when it starts. Stop Corosync on all nodes, put the same /etc/corosync/authkey on each, and start it again.',
+      'only the bundled engine replaces its key while it runs. Stop Corosync on all nodes, put the same /etc/corosync/authkey on each, and start it again.',
     );
   }
   const text = await readTreeConf(ports);
