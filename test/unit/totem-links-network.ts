@@ -16,6 +16,8 @@ export interface Cable {
   delay: number;
   /** Largest IP packet; larger ones vanish. */
   mtu: number;
+  /** Multicast does not get through. */
+  deaf: boolean;
 }
 
 export type Logged = LinkEffect & { readonly at: number; readonly node: NodeId };
@@ -41,6 +43,7 @@ export interface Options {
   readonly links?: number;
   readonly mode?: LinkMode;
   readonly netmtu?: number;
+  readonly multicast?: boolean;
   readonly priorities?: readonly number[];
   /** Numbers from 0 to 1, for losses. */
   readonly chance?: () => number;
@@ -64,13 +67,13 @@ export class LinkNetwork {
   }
 
   config(self: NodeId): ConstructorParameters<typeof Links>[0] {
-    const { links = 2, mode = 'passive', netmtu = 1500, priorities = [] } = this.#options;
+    const { links = 2, mode = 'passive', netmtu = 1500, priorities = [], multicast = false } = this.#options;
     const numbers = Array.from({ length: links }, (_, link) => link);
     return {
       ...{ self, mode, netmtu },
       // What corosync.conf(5) makes of a token of 800 ms.
       links: numbers.map((link): LinkConfig => ({
-        ...{ link, priority: priorities[link] ?? 1, overhead: OVERHEAD },
+        ...{ link, priority: priorities[link] ?? 1, overhead: OVERHEAD, multicast },
         ...{ pingInterval: 200, pingTimeout: 400, pongCount: 2 },
       })),
       peers: this.nodes
@@ -87,7 +90,7 @@ export class LinkNetwork {
 
   cable(link: number, from: number, to: number): Cable {
     const key = `${link} ${from} ${to}`;
-    const cable = this.#cables.get(key) ?? { cut: false, loss: 0, delay: 0.2, mtu: 65_535 };
+    const cable = this.#cables.get(key) ?? { cut: false, loss: 0, delay: 0.2, mtu: 65_535, deaf: false };
     this.#cables.set(key, cable);
     return cable;
   }
@@ -118,7 +121,8 @@ export class LinkNetwork {
   /** Sends a payload of the node above over whatever links it takes. */
   send(node: number, to: readonly NodeId[], payload: Uint8Array, again: boolean): void {
     for (const way of this.of(node).route(to, again)) {
-      for (const peer of way.to) this.#fly(nodeId(node), way.link, peer, payload);
+      const cast = this.#options.multicast === true && way.to.length > 1;
+      for (const peer of way.to) this.#fly(nodeId(node), way.link, peer, payload, cast);
     }
   }
 
@@ -190,15 +194,17 @@ export class LinkNetwork {
   #carryOut(node: NodeId, effects: readonly LinkEffect[]): void {
     for (const effect of effects) {
       this.log.push({ ...effect, at: this.now, node });
-      if (effect.kind === 'send') this.#fly(node, effect.link, effect.to, effect.payload);
-      else this.#above.get(node)?.effect(effect, this.now);
+      if (effect.kind === 'send') this.#fly(node, effect.link, effect.to, effect.payload, false);
+      else if (effect.kind === 'cast') {
+        for (const to of effect.to) this.#fly(node, effect.link, to, effect.payload, true);
+      } else this.#above.get(node)?.effect(effect, this.now);
     }
   }
 
-  #fly(from: NodeId, link: number, to: NodeId, payload: Uint8Array): void {
+  #fly(from: NodeId, link: number, to: NodeId, payload: Uint8Array, cast: boolean): void {
     const cable = this.cable(link, from, to);
     const lost = cable.loss > 0 && (this.#options.chance?.() ?? 1) < cable.loss;
-    if (cable.cut || lost || payload.length + OVERHEAD > cable.mtu) return;
+    if (cable.cut || (cast && cable.deaf) || lost || payload.length + OVERHEAD > cable.mtu) return;
     this.#flights.push({ at: this.now + cable.delay, link, from, to, payload });
   }
 }

@@ -9,8 +9,13 @@ import { LinkNetwork } from './totem-links-network.ts';
 const id = fc.integer({ min: 0, max: 0xffffffff });
 const sentAt = fc.double({ min: 0, max: 1e12, noNaN: true });
 const probe: fc.Arbitrary<Probe> = fc.oneof(
-  fc.record({ kind: fc.constant('ask' as const), id, sentAt, bytes: fc.integer({ min: SMALLEST_ASK, max: 9_000 }) }),
-  fc.record({ kind: fc.constant('answer' as const), id, sentAt, bytes: id }),
+  fc.record({
+    kind: fc.constantFrom('ask' as const, 'cast' as const),
+    id,
+    sentAt,
+    bytes: fc.integer({ min: SMALLEST_ASK, max: 9_000 }),
+  }),
+  fc.record({ kind: fc.constantFrom('answer' as const, 'cast-answer' as const), id, sentAt, bytes: id }),
 );
 
 describe('probes', () => {
@@ -47,7 +52,7 @@ describe('probes', () => {
       fc.property(probe, fc.nat(), (sent, cut) => {
         const bytes = encodeProbe(sent);
         const part = decodeProbe(bytes.subarray(0, cut % bytes.length));
-        assert.ok(part === null || (part.kind === 'ask' && sent.kind === 'ask' && part.bytes < sent.bytes));
+        assert.ok(part === null || (part.kind === sent.kind && part.bytes < sent.bytes));
       }),
     );
   });

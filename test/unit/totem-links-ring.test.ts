@@ -76,8 +76,11 @@ class Member implements Above {
   }
 }
 
-function formed(mode: LinkMode, chance?: () => number): { network: LinkNetwork; members: readonly Member[] } {
-  const network = new LinkNetwork({ nodes: 3, mode, ...(chance === undefined ? {} : { chance }) });
+function formed(
+  mode: LinkMode,
+  more: { chance?: () => number; multicast?: boolean; links?: number } = {},
+): { network: LinkNetwork; members: readonly Member[] } {
+  const network = new LinkNetwork({ nodes: 3, mode, ...more });
   const members = network.nodes.map((node) => new Member(network, node));
   for (const [index, member] of members.entries()) network.put(member, index + 1);
   network.start();
@@ -142,7 +145,7 @@ describe('the ring on two links', () => {
     test(`${mode}: one link loses a third of all packets, and no view changes`, () => {
       let state = 7;
       const chance = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
-      const { network, members } = formed(mode, chance);
+      const { network, members } = formed(mode, { chance });
       const views = members.map((member) => member.views.length);
       for (const [from, to] of [
         [1, 2],
@@ -174,5 +177,19 @@ describe('the ring on two links', () => {
       members.map((member) => member.views.length),
       views,
     );
+  });
+
+  test('a network that swallows multicast from one moment to the next costs no view and no message', () => {
+    const { network, members } = formed('passive', { multicast: true, links: 1 });
+    const views = members.map((member) => member.views.length);
+    talk(network, members, 1_000);
+    for (const from of [1, 2, 3]) for (const to of [1, 2, 3]) network.cable(0, from, to).deaf = true;
+    talk(network, members, 20_000);
+    network.run(1_000);
+    assert.deepEqual(
+      members.map((member) => member.views.length),
+      views,
+    );
+    for (const member of members) assert.equal(member.delivered.length, 3 * (21_000 / 20));
   });
 });

@@ -173,6 +173,17 @@ describe('health', () => {
     assert.deepEqual([network.state(1, 0, 2), network.state(1, 1, 2)], ['up', 'up']);
   });
 
+  test('of the first answers the quickest tells how far the peer is', () => {
+    const network = new LinkNetwork();
+    network.both(0, { delay: 150 });
+    network.start();
+    network.run(200);
+    network.both(0, { delay: 1 });
+    network.run(1_500);
+    const path = network.of(1).status()[0];
+    assert.ok(path?.latencyUs !== null && (path?.latencyUs ?? 0) < 2_500, `${path?.latencyUs}`);
+  });
+
   test('an answer from before a restart, or to nothing, counts for nothing', () => {
     const network = new LinkNetwork();
     network.start(1);
@@ -209,6 +220,65 @@ describe('health', () => {
     network.of(1).reconfigure({ ...config, peers }, network.now);
     assert.equal(network.state(1, 0, 2), 'untested');
     assert.equal(network.state(1, 1, 2), undefined);
+  });
+});
+
+describe('multicast', () => {
+  const all = [nodeId(2), nodeId(3)];
+  const casting = (): LinkNetwork => running({ nodes: 3, links: 1, multicast: true });
+
+  test('nodes that hear it are sent to together, and one at a time before that is known', () => {
+    const network = new LinkNetwork({ nodes: 3, links: 1, multicast: true });
+    network.start();
+    assert.deepEqual(network.of(1).route(all, false), [
+      { link: 0, to: [2] },
+      { link: 0, to: [3] },
+    ]);
+    network.run(1_000);
+    assert.deepEqual(network.of(1).route(all, false), [{ link: 0, to: [2, 3] }]);
+  });
+
+  test('what was lost goes by unicast', () => {
+    assert.deepEqual(casting().of(1).route(all, true), [
+      { link: 0, to: [2] },
+      { link: 0, to: [3] },
+    ]);
+  });
+
+  test('a node that does not hear it is reported and sent to by itself, until it hears it', () => {
+    const network = casting();
+    network.cable(0, 1, 3).deaf = true;
+    network.run(8_000);
+    assert.deepEqual(network.of(1).route(all, false), [
+      { link: 0, to: [2] },
+      { link: 0, to: [3] },
+    ]);
+    assert.equal(network.state(1, 0, 3), 'up');
+    network.cable(0, 1, 3).deaf = false;
+    network.run(2_000);
+    assert.deepEqual(network.of(1).route(all, false), [{ link: 0, to: [2, 3] }]);
+    assert.deepEqual(
+      events(network, 'multicast', 1).map((entry) => entry.kind === 'multicast' && [entry.peer, entry.works]),
+      [
+        [3, false],
+        [3, true],
+      ],
+    );
+  });
+
+  test('a node that is gone is not reported as deaf', () => {
+    const network = casting();
+    network.both(0, { cut: true }, [1, 3]);
+    network.run(20_000);
+    assert.deepEqual(events(network, 'multicast', 1), []);
+  });
+
+  test('with one other node there is nothing to multicast', () => {
+    assert.deepEqual(events(running({ nodes: 2, links: 1, multicast: true }), 'cast', 1), []);
+  });
+
+  test('multicast and unicast come through two sockets, so that packets can overtake each other', () => {
+    assert.equal(casting().of(1).reorders, true);
   });
 });
 

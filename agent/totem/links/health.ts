@@ -8,6 +8,7 @@ import type { LinkState, LinkTimes } from './link-types.ts';
 
 /** Weight of a new measurement in the smoothed round trip, as TCP has it (RFC 6298, section 2). */
 const SMOOTHING = 1 / 8;
+const WARM_UP = 8;
 /** Milliseconds between asks of a peer that was just met: a ring should not wait for whole intervals at its start. */
 const HURRY = 20;
 /** A link that goes down sooner than this after it came up has relapsed. A steady spell of this length halves the wait. Milliseconds. */
@@ -25,6 +26,7 @@ export class LinkHealth {
   state: LinkState = 'untested';
   since: number;
   latencyUs: number | null = null;
+  #measured = 0;
   failures = 0;
   /** When an answer came last; -Infinity before the first. */
   answeredAt = -Infinity;
@@ -82,8 +84,7 @@ export class LinkHealth {
     // The time is compared too: an answer meant for this process before a restart may carry the same id.
     if (this.#open.get(id) !== sentAt) return { ours: false, up: false };
     this.#open.delete(id);
-    const took = Math.max(1, Math.round((now - sentAt) * 1000));
-    this.latencyUs = this.latencyUs === null ? took : Math.round(this.latencyUs + (took - this.latencyUs) * SMOOTHING);
+    this.#measure(Math.max(1, Math.round((now - sentAt) * 1000)));
     this.answeredAt = now;
     this.#silentFrom = now;
     this.#unanswered = false;
@@ -157,6 +158,14 @@ export class LinkHealth {
   /** A regular ask may come a little early, so that all peers are asked at one wakeup of the process. */
   isDue(now: number): boolean {
     return this.due() <= now || this.#regularDue() - this.#slack() <= now;
+  }
+
+  /** A process that has just started answers late: of the first answers the quickest tells most of the way. */
+  #measure(took: number): void {
+    const before = this.latencyUs ?? took;
+    this.#measured += 1;
+    this.latencyUs =
+      this.#measured <= WARM_UP ? Math.min(before, took) : Math.round(before + (took - before) * SMOOTHING);
   }
 
   #regularDue(): number {

@@ -23,6 +23,8 @@ export interface LinkConfig extends LinkTimes {
   readonly priority: number;
   /** Bytes that headers and the envelope add to a payload to make an IP packet of it. */
   readonly overhead: number;
+  /** Packets for several nodes go out once, to a multicast group. */
+  readonly multicast?: boolean;
 }
 
 export interface LinkPeer {
@@ -45,6 +47,10 @@ export type LinkState = 'up' | 'down' | 'untested';
 
 export type LinkEffect =
   | { readonly kind: 'send'; readonly link: number; readonly to: NodeId; readonly payload: Uint8Array }
+  /** To the link's multicast group, in which these nodes should be. */
+  | { readonly kind: 'cast'; readonly link: number; readonly to: readonly NodeId[]; readonly payload: Uint8Array }
+  /** This peer does not hear multicast on the link, though it hears unicast; or it does again. */
+  | { readonly kind: 'multicast'; readonly link: number; readonly peer: NodeId; readonly works: boolean }
   | { readonly kind: 'up' | 'down'; readonly link: number; readonly peer: NodeId; readonly reason: string }
   /** This peer answers, and did not before on any link. */
   | { readonly kind: 'reachable'; readonly node: NodeId }
@@ -67,7 +73,7 @@ export interface PathStatus {
   readonly failures: number;
 }
 
-/** One copy of a packet: the nodes it goes to over one link. */
+/** One copy of a packet: the nodes it goes to over one link; on a link with multicast several nodes are one datagram. */
 export interface Way {
   readonly link: number;
   readonly to: NodeId[];

@@ -8,6 +8,7 @@
 import type { NodeId } from '../ids.ts';
 import { LinkHealth } from './health.ts';
 import type { LinkConfig, LinkEffect, LinksConfig, LinkTimes, PathStatus, Way } from './link-types.ts';
+import { MulticastCheck } from './multicast-check.ts';
 import { PathMtu } from './path-mtu.ts';
 import { decodeProbe, encodeProbe, SMALLEST_ASK } from './probe.ts';
 import { Routes, type Candidate } from './routes.ts';
@@ -39,6 +40,8 @@ export class Links {
   #config: LinksConfig;
   #peers = new Map<NodeId, Peer>();
   #paths: Path[] = [];
+  /** Of links with multicast, by number. */
+  #checks = new Map<number, MulticastCheck>();
   #routes: Routes;
   #deadline = Infinity;
   #datagram = 0;
@@ -50,7 +53,10 @@ export class Links {
 
   /** Can a packet overtake another of the same sender, in a network that works? Then a gap is not a loss at once. */
   get reorders(): boolean {
-    return this.#config.mode !== 'passive' && this.#config.links.length > 1;
+    const { mode, links, peers } = this.#config;
+    // What is multicast and what is not comes through two sockets, and a token may come first.
+    const casts = peers.length > 1 && links.some(({ multicast }) => multicast === true);
+    return casts || (mode !== 'passive' && links.length > 1);
   }
 
   start(now: number): LinkEffect[] {
@@ -86,6 +92,11 @@ export class Links {
       peer.reachable = old?.reachable === true && someAnswers(peer);
       this.#peers.set(node, peer);
     }
+    this.#checks = new Map(
+      config.links.flatMap(({ link, multicast }) =>
+        multicast === true ? [[link, this.#checks.get(link) ?? new MulticastCheck()] as const] : [],
+      ),
+    );
     this.#routes = this.#newRoutes();
     const effects = this.#ask(now);
     this.#size(effects);
@@ -111,10 +122,16 @@ export class Links {
     if (path === undefined || probe === null) return [];
     this.heard(link, sender, now);
     const { id, sentAt, bytes } = probe;
-    if (probe.kind === 'ask') {
-      return [{ kind: 'send', link, to: sender, payload: encodeProbe({ kind: 'answer', id, sentAt, bytes }) }];
+    switch (probe.kind) {
+      case 'ask':
+        return [{ kind: 'send', link, to: sender, payload: encodeProbe({ kind: 'answer', id, sentAt, bytes }) }];
+      case 'cast':
+        return [{ kind: 'send', link, to: sender, payload: encodeProbe({ kind: 'cast-answer', id, sentAt, bytes }) }];
+      case 'answer':
+        return this.#answered(path, id, sentAt, bytes, now);
+      case 'cast-answer':
+        return this.#castAnswered(link, sender, id, sentAt);
     }
-    return this.#answered(path, id, sentAt, bytes, now);
   }
 
   /** The kernel refused a payload of so many bytes as too large for the way to this peer (EMSGSIZE). */
@@ -160,9 +177,46 @@ export class Links {
     return new Routes(this.#config.mode, (node) =>
       [...(this.#peers.get(node)?.paths.values() ?? [])].map(({ link, health }): Candidate => ({
         ...link,
+        sharing: this.#sharing(link, node),
         state: health.state === 'up' ? 'up' : health.state === 'untested' || health.answers ? 'maybe' : 'down',
       })),
     );
+  }
+
+  #sharing({ link }: LinkConfig, node: NodeId): Candidate['sharing'] {
+    const check = this.#checks.get(link);
+    if (check === undefined) return 'together';
+    return check.hears(node) ? 'cast' : 'alone';
+  }
+
+  #castAnswered(link: number, peer: NodeId, id: number, sentAt: number): LinkEffect[] {
+    const { changed, wasDeaf } = this.#checks.get(link)?.answered(peer, id, sentAt) ?? {
+      changed: false,
+      wasDeaf: false,
+    };
+    if (changed) this.#routes.forget();
+    return wasDeaf ? [{ kind: 'multicast', link, peer, works: true }] : [];
+  }
+
+  /** Asks the peers that answer on a link with multicast whether they hear that too. */
+  #cast(now: number): LinkEffect[] {
+    const effects: LinkEffect[] = [];
+    for (const [link, check] of this.#checks) {
+      const answering = this.#paths.filter((path) => path.link.link === link && path.health.answers);
+      check.audience(
+        answering.map(({ peer }) => peer.node),
+        now,
+      );
+      if (check.due() <= now) {
+        const { id, to, deaf } = check.ask(now);
+        if (deaf.length > 0) this.#routes.forget();
+        effects.push(...deaf.map((peer) => ({ kind: 'multicast', link, peer, works: false }) as const));
+        const ask = { kind: 'cast', id, sentAt: now, bytes: SMALLEST_ASK } as const;
+        effects.push({ kind: 'cast', link, to, payload: encodeProbe(ask) });
+      }
+      this.#deadline = Math.min(this.#deadline, check.due());
+    }
+    return effects;
   }
 
   /** Takes a link down that has been silent for too long. */
@@ -186,6 +240,7 @@ export class Links {
     if (bytes > SMALLEST_ASK) mtu.answered(bytes + link.overhead, now);
     else mtu.proof(sentAt);
     if (up || answeredBefore !== health.answers) this.#routes.forget();
+    if (answeredBefore !== health.answers && this.#checks.size > 0) effects.push(...this.#cast(now));
     if (up) {
       const reason = `answers within ${((health.latencyUs ?? 0) / 1000).toFixed(1)} ms`;
       effects.push({ kind: 'up', link: link.link, peer: peer.node, reason });
@@ -208,6 +263,7 @@ export class Links {
       const { health, mtu } = path;
       this.#deadline = Math.min(this.#deadline, health.due(), health.downAt(), health.rowEndsAt(), mtu.due());
     }
+    effects.push(...this.#cast(now));
     return effects;
   }
 

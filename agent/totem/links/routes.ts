@@ -11,6 +11,8 @@ export interface Candidate {
   readonly priority: number;
   /** `up`; `maybe`: not tested, or answering but not taken back yet; `down`. */
   readonly state: 'up' | 'maybe' | 'down';
+  /** `together`: a copy for several nodes is one call. `cast`: it is one datagram. `alone`: not to this node. */
+  readonly sharing: 'together' | 'cast' | 'alone';
 }
 
 interface Plan {
@@ -74,9 +76,17 @@ export class Routes {
     const choices = to.map((node) => ({ node, ...choice(this.#mode, this.#candidates(node)) }));
     const length = choices.reduce((sum, { turns }) => leastCommonMultiple(sum, Math.max(1, turns.length)), 1);
     const turns = Array.from({ length }, (_, turn) =>
-      byLink(choices.map(({ node, turns: own }) => ({ node, links: own[turn % own.length] ?? [] }))),
+      byLink(
+        choices.map(({ node, turns: own }) => ({ node, links: own[turn % own.length] ?? [] })),
+        (sharing) => sharing === 'alone',
+      ),
     );
-    return { to, turns, again: byLink(choices.map(({ node, all }) => ({ node, links: all }))), next: 0 };
+    // Where multicast has lost a packet, unicast is another way.
+    const again = byLink(
+      choices.map(({ node, all }) => ({ node, links: all })),
+      (sharing) => sharing !== 'together',
+    );
+    return { to, turns, again, next: 0 };
   }
 }
 
@@ -84,15 +94,15 @@ export class Routes {
 function choice(
   mode: LinkMode,
   candidates: readonly Candidate[],
-): { readonly turns: readonly (readonly number[])[]; readonly all: readonly number[] } {
+): { readonly turns: readonly (readonly Candidate[])[]; readonly all: readonly Candidate[] } {
   const up = candidates.filter(({ state }) => state === 'up');
   if (up.length === 0) {
     // Nothing is known to work: all that may are tried at once, and if none may, all there are.
     const maybe = candidates.filter(({ state }) => state === 'maybe');
-    const all = (maybe.length > 0 ? maybe : candidates).map(({ link }) => link);
+    const all = maybe.length > 0 ? maybe : candidates;
     return { turns: [all], all };
   }
-  const all = up.sort((a, b) => b.priority - a.priority || a.link - b.link).map(({ link }) => link);
+  const all = up.sort((a, b) => b.priority - a.priority || a.link - b.link);
   switch (mode) {
     case 'active':
       return { turns: [all], all };
@@ -103,16 +113,26 @@ function choice(
   }
 }
 
-function byLink(parts: readonly { readonly node: NodeId; readonly links: readonly number[] }[]): readonly Way[] {
-  const ways = new Map<number, Way>();
+function byLink(
+  parts: readonly { readonly node: NodeId; readonly links: readonly Candidate[] }[],
+  isAlone: (sharing: Candidate['sharing']) => boolean,
+): readonly Way[] {
+  const ways: Way[] = [];
+  const shared = new Map<number, Way>();
   for (const { node, links } of parts) {
-    for (const link of links) {
-      const way = ways.get(link) ?? { link, to: [] };
-      way.to.push(node);
-      ways.set(link, way);
+    for (const { link, sharing } of links) {
+      const alone = isAlone(sharing);
+      const way = alone ? undefined : shared.get(link);
+      if (way !== undefined) {
+        way.to.push(node);
+        continue;
+      }
+      const made = { link, to: [node] };
+      ways.push(made);
+      if (!alone) shared.set(link, made);
     }
   }
-  return [...ways.values()];
+  return ways;
 }
 
 function sameNodes(a: readonly NodeId[], b: readonly NodeId[]): boolean {
