@@ -137,14 +137,22 @@ const samePlan = (a: LinkPlan, b: LinkPlan): boolean =>
 /** The kernel gives a peer's address in the same spelling each time; a zone is seldom there. */
 const canonicalOnce = (ip: string): string => (ip.includes('%') ? canonical(ip) : ip);
 
-/** The number of the interface that has this address; 0 lets the kernel choose. */
+/**
+ * The number of the interface that has this IPv6 address; 0 lets the kernel choose. From /proc, because what is mounted
+ * at /sys may show another network namespace's interfaces.
+ */
 function interfaceIndex(ip: string): number {
   const named = Object.entries(networkInterfaces()).find(([, entries]) =>
     (entries ?? []).some((entry) => canonical(entry.address) === ip),
   );
   if (named === undefined) return 0;
   try {
-    return Number(readFileSync(`/sys/class/net/${named[0]}/ifindex`, 'utf8'));
+    // Address, number, prefix length, scope and flags in hexadecimal, then the name.
+    const line = readFileSync('/proc/net/if_inet6', 'latin1')
+      .split('\n')
+      .map((text) => text.trim().split(/ +/))
+      .find((fields) => fields[5] === named[0]);
+    return Number.parseInt(line?.[1] ?? '0', 16);
   } catch {
     return 0;
   }
