@@ -5,15 +5,14 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { buildAgentBundle } from '../../build/agent-bundle.ts';
-import { must } from '../../electron/lab/run.ts';
 import { newConf } from '../../agent/conf/index.ts';
 import { engineSettings } from '../../agent/engine/settings.ts';
 import { nodeLayout } from '../../agent/node-layout.ts';
 import { address4, type Host, type TestNetwork } from '../node/namespaces.ts';
+import { shippedAgent } from '../node/shipped-agent.ts';
 import type { PeerAnswer, PeerOrder } from './ring-peer.ts';
 
 const project = join(import.meta.dirname, '../..');
@@ -27,28 +26,15 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** aes256 (and sha256 for Corosync's HMAC); Corosync encrypts on knet only, so that it is udpu without. */
   readonly encrypted: boolean;
-  /** The program of the bundled engine: see `shippedAgent`. */
+  /** The program of the bundled engine: see `agentFrom`. */
   readonly agent: string;
   /** Arguments of node for the engine of node 1: --cpu-prof. */
   readonly profile?: readonly string[];
 }
 
-/**
- * The bundled agent as it runs on nodes: one file, built by `npm run build:agent`, on the same Node. `sources` instead
- * runs the type-stripped sources, whose profile tells files apart.
- */
-export async function shippedAgent(directory: string, from: 'bundle' | 'sources'): Promise<string> {
-  if (from === 'sources') return join(project, 'agent/cli/main.ts');
-  const built = await buildAgentBundle([process.arch === 'arm64' ? 'arm64' : 'x64']);
-  const place = join(directory, 'agent');
-  mkdirSync(place, { recursive: true });
-  await must('tar', ['-xzf', join(built, 'program.tar.gz'), '-C', place]);
-  symlinkSync(join(project, 'node_modules'), join(place, 'node_modules'));
-  const [file = ''] = (await must('find', [place, '-name', 'agent.mjs', '-not', '-path', '*/node_modules/*'])).split(
-    '\n',
-  );
-  return file;
-}
+/** `sources`: type-stripped as they are, so that a profile tells files apart. */
+export const agentFrom = (directory: string, from: 'bundle' | 'sources'): Promise<string> =>
+  from === 'bundle' ? shippedAgent(directory) : Promise.resolve(join(project, 'agent/cli/main.ts'));
 
 /** A ring that an engine has told of. */
 export interface SeenRing {

@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TestNetwork, whyNoNamespaces } from '../node/namespaces.ts';
 import { topOfProfile } from './cpu-profile.ts';
-import { BenchCluster, shippedAgent, type EngineName } from './ring-engines.ts';
+import { BenchCluster, agentFrom, type EngineName } from './ring-engines.ts';
 import {
   echo,
   idle,
@@ -91,7 +91,7 @@ class RingBench {
 
   async run(): Promise<void> {
     try {
-      this.#agent = await shippedAgent(this.#directory, this.#plan.from);
+      this.#agent = await agentFrom(this.#directory, this.#plan.from);
       console.log(`ours: ${this.#plan.from === 'bundle' ? 'the bundle that runs on nodes' : 'type-stripped sources'}`);
       const has = (part: Part): boolean => this.#plan.only.includes(part);
       const { secrets, profile, counts } = this.#plan;

@@ -6,37 +6,15 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, read, writeSync } from 'node:fs';
 import koffi from 'koffi';
-
-export interface Impairment {
-  /** Milliseconds that every frame is late. */
-  readonly delay: number;
-  /** Milliseconds, at random up to this, on top; frames keep their order. */
-  readonly jitter: number;
-  /** Share of frames (0 to 1) that later ones overtake: they come `reorderBy` milliseconds later. */
-  readonly reorder: number;
-  readonly reorderBy: number;
-  /** Share of frames (0 to 1) that come twice, the second after up to 10 ms. */
-  readonly duplicate: number;
-}
-export const PERFECT: Impairment = { delay: 0, jitter: 0, reorder: 0, reorderBy: 0, duplicate: 0 };
-
-interface Cable {
-  readonly namespace: string;
-  readonly name: string;
-  readonly host: number;
-  readonly network: number;
-}
-
-/** To the relay's process; it answers each with one message. */
-export type RelayOrder =
-  | { readonly kind: 'cables'; readonly cables: readonly Cable[] }
-  | { readonly kind: 'impair'; readonly impairment: Impairment };
+import { PERFECT, type Cable, type Change, type Impairment, type RelayOrder } from './namespaces-impairment.ts';
 
 /** linux/if_tun.h */
 const TUNSETIFF = 0x400454ca;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const FRAME_BYTES = 65_536;
+/** Packets kept by a recording, at most. */
+const MOST_RECORDED = 1000;
 /** A second copy comes at most this late, in milliseconds. */
 const SECOND_COPY = 10;
 
@@ -101,6 +79,11 @@ class Port {
   }
 }
 
+interface Recorded {
+  readonly port: Port;
+  readonly frame: Buffer;
+}
+let recording: Recorded[] | null = null;
 let impairment = PERFECT;
 let ports: readonly Port[] = [];
 let timer: NodeJS.Timeout | null = null;
@@ -122,15 +105,68 @@ function connect(cables: readonly Cable[]): void {
       const place = placeOf.get(frame.toString('hex', 0, 6));
       const others = ports.filter((other) => other !== port && other.network === port.network);
       const now = performance.now();
-      for (const other of place === undefined ? others : [place]) other.put(frame, impairment, now);
+      for (const other of place === undefined ? others : [place]) {
+        other.put(frame, impairment, now);
+        if (recording !== null && isUdp4(frame)) recording.push({ port: other, frame });
+        if ((recording?.length ?? 0) > MOST_RECORDED) recording?.shift();
+      }
       flush();
     });
   }
 }
 
+/** Ethernet, IPv4 without options, UDP, not a fragment. */
+const isUdp4 = (frame: Buffer): boolean =>
+  frame.length > IP + 28 && frame.readUInt16BE(12) === 0x0800 && frame[IP] === 0x45 && frame[IP + 9] === 17;
+/** Where the IP header begins. */
+const IP = 14;
+
+function changed(frame: Buffer, change: Change): Buffer {
+  if (change === 'none') return frame;
+  const payload = IP + 28;
+  const copy = Buffer.from(frame);
+  // A checksum of 0 is none (RFC 768): the packet must reach the program.
+  copy.writeUInt16BE(0, IP + 26);
+  if (change === 'flip') {
+    const at = payload + Math.floor(Math.random() * (copy.length - payload));
+    copy[at] = (copy[at] ?? 0) ^ (1 + Math.floor(Math.random() * 255));
+    return copy;
+  }
+  const cut = copy.subarray(0, payload + Math.floor(Math.random() * (copy.length - payload)));
+  cut.writeUInt16BE(cut.length - IP, IP + 2);
+  cut.writeUInt16BE(cut.length - IP - 20, IP + 24);
+  cut.writeUInt16BE(0, IP + 10);
+  let sum = 0;
+  for (let at = IP; at < IP + 20; at += 2) sum += cut.readUInt16BE(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  cut.writeUInt16BE(~sum & 0xffff, IP + 10);
+  return cut;
+}
+
+function replay(change: Change, times: number): void {
+  const recorded = recording ?? [];
+  recording = null;
+  for (let time = 0; time < times; time += 1) {
+    for (const { port, frame } of recorded) port.put(changed(frame, change), PERFECT, performance.now());
+    flush();
+  }
+  recording = recorded;
+}
+
 process.on('message', (order: RelayOrder) => {
-  if (order.kind === 'cables') connect(order.cables);
-  else impairment = order.impairment;
+  switch (order.kind) {
+    case 'cables':
+      connect(order.cables);
+      break;
+    case 'impair':
+      impairment = order.impairment;
+      break;
+    case 'record':
+      recording = [];
+      break;
+    case 'replay':
+      replay(order.change, order.times);
+  }
   process.send?.('done');
 });
 process.on('disconnect', () => process.exit(0));

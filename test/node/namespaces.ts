@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { must, run } from '../../electron/lab/run.ts';
-import type { Impairment, RelayOrder } from './namespaces-relay.ts';
+import { PERFECT, type Impairment, type RelayOrder } from './namespaces-impairment.ts';
 
 const NETNS = '/run/netns';
 const PREFIX = 'rmt';
@@ -90,10 +90,15 @@ export class TestNetwork {
   }
 
   /** Only with `wires: 'relay'`: how frames are treated from now on. */
-  async impair(impairment: Impairment): Promise<void> {
+  impair(impairment: Partial<Impairment>): Promise<void> {
+    return this.order({ kind: 'impair', impairment: { ...PERFECT, ...impairment } });
+  }
+
+  /** Only with `wires: 'relay'`: resolves when the relay has done it. */
+  async order(order: RelayOrder): Promise<void> {
     if (this.#relay === null) throw new Error('this network has no relay');
     const answer = once(this.#relay, 'message');
-    this.#relay.send({ kind: 'impair', impairment } satisfies RelayOrder);
+    this.#relay.send(order);
     await answer;
   }
 

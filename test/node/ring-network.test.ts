@@ -1,6 +1,6 @@
 /** Three nodes of the bundled engine on a network of their own: loss, partitions, one-way cuts, strangers. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { whyNoNamespaces } from './namespaces.ts';
 import { assertAgreement } from './ring-history.ts';
 import { membersOf, RingNetwork, stays, until } from './ring-network.ts';
@@ -15,6 +15,8 @@ describe('a ring of three nodes on a network', { skip: whyNoNamespaces }, () => 
   before(async () => {
     ring = await RingNetwork.start({ nodes: 3, strangers: 1 });
   });
+  // A test that fails leaves the network as bad as it made it.
+  afterEach(() => ring.network.heal());
   after(() => ring.remove());
 
   test('listens on UDP port 5405 where the file names none', () => {

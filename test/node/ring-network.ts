@@ -13,8 +13,8 @@ import { eventFile } from '../../agent/event-log.ts';
 import { nodeLayout, type NodeLayout } from '../../agent/node-layout.ts';
 import { address4, TestNetwork, type Host, type NetworkOptions } from './namespaces.ts';
 import { History } from './ring-history.ts';
+import { shippedAgent } from './shipped-agent.ts';
 
-const entry = join(import.meta.dirname, '../../agent/cli/main.ts');
 const GROUP = 'talk';
 /** A condition that does not come true within this has failed. Milliseconds. */
 const PATIENCE = 20_000;
@@ -67,13 +67,13 @@ export class RingNetwork {
     const network = await TestNetwork.make(options);
     const directory = mkdtempSync(join(tmpdir(), 'ringmaster-network-'));
     const key = randomBytes(256);
-    const nodes = network.hosts.slice(0, options.nodes).map((host) => {
-      const node = new RingNode(host, join(directory, `n${host.number}`));
-      node.write(confOf(options), key);
-      return node;
-    });
+    const nodes = network.hosts
+      .slice(0, options.nodes)
+      .map((host) => new RingNode(host, join(directory, `n${host.number}`), join(directory, 'agent/agent.mjs')));
     const ring = new RingNetwork(network, nodes, directory);
     try {
+      await shippedAgent(directory);
+      for (const node of nodes) node.write(confOf(options), key);
       for (const node of nodes) node.start();
       await ring.whole();
       for (const node of nodes) await node.enter();
@@ -185,6 +185,7 @@ export class RingNode {
   readonly layout: NodeLayout;
   history: History;
   process: ChildProcess | null = null;
+  readonly #agent: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #engine: { client: Engine | null } = { client: null };
   #multicast: ((payload: Uint8Array) => Promise<void>) | null = null;
@@ -192,8 +193,10 @@ export class RingNode {
   /** What the engine said last. */
   #words = '';
 
-  constructor(host: Host, root: string) {
+  /** `agent`: the program. */
+  constructor(host: Host, root: string, agent: string) {
     this.host = host;
+    this.#agent = agent;
     this.#env = { ...process.env, RINGMASTER_ROOT: root, RINGMASTER_HOSTNAME: `n${host.number}` };
     this.layout = nodeLayout(this.#env);
     this.history = new History(host.number);
@@ -211,9 +214,13 @@ export class RingNode {
     writeFileSync(authkey, key, { mode: 0o400 });
   }
 
+  key(): Uint8Array {
+    return readFileSync(this.layout.authkey);
+  }
+
   start(): void {
     const stdio: StdioOptions = ['ignore', 'ignore', 'pipe'];
-    this.process = this.host.spawn(process.execPath, [entry, 'engine'], { env: this.#env, stdio });
+    this.process = this.host.spawn(process.execPath, [this.#agent, 'engine'], { env: this.#env, stdio });
     this.process.stderr
       ?.setEncoding('utf8')
       .on('data', (text: string) => (this.#words = (this.#words + text).slice(-600)));
