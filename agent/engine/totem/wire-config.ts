@@ -27,8 +27,9 @@ export function wireConfig(
     self,
     mode: settings.linkMode,
     netmtu: settings.netmtu,
-    links: usable.map(({ link, priority, pingInterval, pingTimeout, pongCount }) => ({
+    links: usable.map(({ link, priority, pingInterval, pingTimeout, pongCount, group }) => ({
       ...{ link, priority, pingInterval, pingTimeout, pongCount },
+      multicast: group !== null,
       overhead: envelope + (version(link) === 6 ? IPV6_HEADERS : IPV4_HEADERS),
     })),
     peers: settings.nodes

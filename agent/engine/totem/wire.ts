@@ -168,6 +168,12 @@ export class Wire {
         case 'send':
           this.#probe(effect.link, effect.to, effect.payload);
           break;
+        case 'cast':
+          this.#datagrams.send(effect.link, effect.to, [this.#security.seal(effect.payload)]);
+          break;
+        case 'multicast':
+          this.#multicast(effect);
+          break;
         case 'up':
         case 'down':
           this.#events.link(effect);
@@ -178,6 +184,15 @@ export class Wire {
         case 'datagram':
           this.#events.datagram(effect.bytes);
       }
+    }
+  }
+
+  #multicast({ link, peer, works }: Extract<LinkEffect, { kind: 'multicast' }>): void {
+    const name = this.#events.nameOf(peer) ?? `node ${peer}`;
+    if (works) this.#events.log('notice', `${name} hears multicast on link ${link} again`);
+    else {
+      const sentence = `${name} does not hear multicast on link ${link}: it is sent to by unicast. See to IGMP in the network`;
+      this.#events.log('warning', sentence);
     }
   }
 
