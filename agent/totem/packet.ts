@@ -117,9 +117,14 @@ export function clusterTag(name: string): number {
 }
 
 class Writer {
-  private view = new DataView(new ArrayBuffer(256));
+  private view = new DataView(new ArrayBuffer(2048));
   private at = 0;
 
+  /** From the beginning again: one Writer serves all packets, each of which is copied out of it. */
+  begin(): this {
+    this.at = 0;
+    return this;
+  }
   private room(bytes: number): void {
     if (this.at + bytes <= this.view.byteLength) return;
     const larger = new Uint8Array(Math.max(this.view.byteLength * 2, this.at + bytes));
@@ -160,9 +165,11 @@ class Writer {
     this.at += bytes.length;
   }
   done(): Uint8Array {
-    return new Uint8Array(this.view.buffer, 0, this.at);
+    return new Uint8Array(this.view.buffer, 0, this.at).slice();
   }
 }
+
+const writer = new Writer();
 
 /** Thrown inside this file only, and caught in decode. Made once: a stack trace for each bad packet is dear. */
 class Malformed extends Error {}
@@ -255,7 +262,7 @@ export function headMessage(buffer: Uint8Array, packet: Omit<MessagePacket, 'kin
 
 /** The packet's bytes. `tag` is clusterTag of the cluster's name. */
 export function encode(packet: Packet, tag: number): Uint8Array {
-  const out = new Writer();
+  const out = writer.begin();
   out.u16(MAGIC);
   out.u8(FORMAT);
   out.u8(KINDS.indexOf(packet.kind));

@@ -21,7 +21,7 @@ import { planRecovery, type RecoveryPlan } from './recovery.ts';
 import type { RingConfig, RingEffect, RingInput } from './ring-types.ts';
 import { Station, type TimerName } from './station.ts';
 import { Strangers } from './strangers.ts';
-import { TokenHolder, type Course } from './token-holder.ts';
+import { predecessorOf, TokenHolder, type Course } from './token-holder.ts';
 import { Versions } from './versions.ts';
 
 /** A ring that is being formed: agreed, not yet installed. */
@@ -401,6 +401,7 @@ export class Ring {
   private onCommit(commit: CommitPacket): void {
     const { self, phase } = this.station;
     const members = commit.entries.map((entry) => entry.node);
+    if (commit.sender !== predecessorOf(self, members)) return;
     const complete = commit.entries.every((entry) => entry.old !== null);
     if (commit.entries.some(({ old }) => old !== null && Math.abs(old.high - old.aru) > MOST_LOGGED)) return;
     if (phase === 'gather') {

@@ -24,6 +24,7 @@ export class TokenHolder {
   /** `course.members` without this node. */
   private others: readonly NodeId[] = [];
   private successor: NodeId | null = null;
+  private predecessor: NodeId | null = null;
   /** Messages of our old ring still to be resent, and how far we are; null when not in recovery. */
   private resend: { readonly packets: readonly Uint8Array[]; at: number } | null = null;
 
@@ -58,6 +59,7 @@ export class TokenHolder {
     this.others = members.filter((node) => node !== self);
     const next = members[(members.indexOf(self) + 1) % members.length];
     this.successor = next === undefined || next === self ? null : next;
+    this.predecessor = predecessorOf(self, members);
     this.held = null;
     this.lastHop = 0;
     this.lastFlow = 0;
@@ -94,11 +96,19 @@ export class TokenHolder {
     const { ring } = this.course;
     const none = { hop: 1, seq: 0, aru: 0, aruSetter: 0, flow: 0, backlog: 0, quiet: 0, missing: [] };
     const token: TokenPacket = { kind: 'token', sender: this.station.self, ring, ...none };
-    if (this.accept(token)) this.visit(token);
+    if (this.take(token)) this.visit(token);
   }
 
-  /** Takes a token that has come by. False for one of another ring, one that was here before, or an impossible one. */
+  /**
+   * Takes a token that has come by. False for one of another ring, one that was here before, or an impossible one.
+   * And for one that is on its way to somebody else: sent to us by whoever recorded it, it would be a second token
+   * (found by the simulator).
+   */
   accept(token: TokenPacket): boolean {
+    return token.sender === this.predecessor && this.take(token);
+  }
+
+  private take(token: TokenPacket): boolean {
     const { ring, log } = this.course;
     if (!sameRing(token.ring, ring) || token.hop <= this.lastHop) return false;
     if (token.aru > token.seq || token.seq - Math.min(token.aru, log.aru) > MOST_LOGGED) return false;
@@ -244,4 +254,9 @@ export class TokenHolder {
       this.delivery.settled(seq);
     }
   }
+}
+
+/** Who passes the token, or a commit packet, on to `self`. */
+export function predecessorOf(self: NodeId, members: readonly NodeId[]): NodeId | null {
+  return members[(members.indexOf(self) + members.length - 1) % members.length] ?? null;
 }

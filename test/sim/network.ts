@@ -72,7 +72,7 @@ export class Network {
 
   private arrival(packet: Uint8Array): Arrival {
     const { chance, faults } = this;
-    const late = faults.late > 0 && chance.happens(faults.late) ? chance.below(2000) : 0;
+    const late = faults.late > 0 && chance.happens(faults.late) ? chance.below(faults.latest) : 0;
     const after = 0.1 + late + chance.below(faults.delay * 10) / 10;
     return { after, bytes: faults.corruption > 0 && chance.happens(faults.corruption) ? this.damaged(packet) : packet };
   }

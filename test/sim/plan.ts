@@ -5,11 +5,13 @@ import type { RingTimeouts } from '../../agent/totem/ring-types.ts';
 import { seeded, type Chance } from './chance.ts';
 
 export interface Faults {
-  /** Probability that a packet is lost, doubled, damaged, or late by up to two seconds. */
+  /** Probability that a packet is lost, doubled, damaged, or late by up to `latest`. */
   readonly loss: number;
   readonly duplication: number;
   readonly corruption: number;
   readonly late: number;
+  /** Milliseconds. */
+  readonly latest: number;
   /** Most milliseconds a packet takes; reordering follows from it. */
   readonly delay: number;
   /** Milliseconds between two incidents (partition, kill, pause, one-way cut, ...), on average. */
@@ -48,7 +50,15 @@ export function defaultTimeouts(nodes: number): RingTimeouts {
   return { token, retransmit, hold, join: 50, consensus, merge: 200 };
 }
 
-export const CALM: Faults = { loss: 0, duplication: 0, corruption: 0, late: 0, delay: 1, incidents: Infinity };
+export const CALM: Faults = {
+  loss: 0,
+  duplication: 0,
+  corruption: 0,
+  late: 0,
+  latest: 1,
+  delay: 1,
+  incidents: Infinity,
+};
 
 /** The plan of a seed. Everything is drawn: a defect that shows with one configuration only has its seeds too. */
 export function planOf(seed: number, nodes: number): Plan {
@@ -57,10 +67,11 @@ export function planOf(seed: number, nodes: number): Plan {
   const pick = <T>(...choices: readonly [T, ...T[]]): T => choices[chance.below(choices.length)] ?? choices[0];
   const datagram = pick(150, 300, 1400);
   const large = pick(0, 40, 300) * (datagram - 61);
+  const timeouts = timeoutsOf(chance, nodes);
   return {
     seed,
     nodes: ids,
-    timeouts: timeoutsOf(chance, nodes),
+    timeouts,
     datagram,
     window: pick(1, 8, 20, 64),
     patient: chance.happens(0.3),
@@ -69,7 +80,9 @@ export function planOf(seed: number, nodes: number): Plan {
       loss: pick(0, 0.01, 0.05, 0.1),
       duplication: pick(0, 0.02, 0.1),
       corruption: pick(0, 0.01),
-      late: pick(0, 0, 0.002),
+      late: pick(0, 0, 0.003, 0.03),
+      // Late enough for the next ring's recovery.
+      latest: 1.5 * (timeouts.token + timeouts.consensus),
       delay: pick(1, 5, 10),
       incidents: pick(250, 600, 1200),
     },

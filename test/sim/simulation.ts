@@ -90,9 +90,14 @@ export class Simulation {
     this.queue.push(this.now + ms, { kind: 'call', call });
   }
 
-  /** The time for a healed cluster to be one ring is over. */
-  healed(): void {
+  /** Lets a cluster whose faults are over heal: until all is well, or until its time is up. */
+  heal(time: number): void {
+    const until = this.now + time;
     const running = this.nodes.filter((node) => node.up).map((node) => node.id);
+    const isWell = (): boolean => this.checkers.every((checker) => checker.isHealed?.(running) ?? true);
+    while (this.breach === null && this.now < until && !isWell()) this.advance(this.now + 100);
+    // And it must stay so.
+    this.advance(this.now + 2 * this.plan.timeouts.token);
     for (const checker of this.checkers) checker.healed?.(running);
   }
 

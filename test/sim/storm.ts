@@ -18,8 +18,9 @@ export function weather(plan: Plan, trace: ((line: string) => void) | null = nul
   storm.begin();
   simulation.advance(plan.storm);
   storm.end();
-  simulation.advance(simulation.now + healingTime(plan));
-  simulation.healed();
+  // What is said and changed last, below, is said within this time.
+  simulation.advance(simulation.now + 300);
+  simulation.heal(healingTime(plan));
   return simulation.breach;
 }
 
@@ -140,15 +141,22 @@ class Storm {
     }
   }
 
-  /** A new configuration is put on the disks of a quorate component, and loaded at different moments. */
+  /**
+   * A new configuration is put on the disks of a quorate component that is whole, and loaded at different moments:
+   * what an apply does that is confirmed.
+   */
   private apply(node: SimulatedNode): void {
     const { simulation, plan } = this;
     const { chance } = simulation;
-    if (!node.standing().quorate || node.disk.conf.version !== this.version) return;
-    const component = simulation.nodes.filter(
-      (other) => (other.up && other.members === node.members) || other.members.join() === node.members.join(),
+    const component = node.members.map((id) => simulation.node(id));
+    const isWhole = component.every(
+      (other) =>
+        other.standing().quorate &&
+        other.members.join() === node.members.join() &&
+        simulation.now >= other.pausedUntil &&
+        other.disk.conf.version === this.version,
     );
-    if (component.some((other) => other.disk.conf.version !== this.version)) return;
+    if (component.length === 0 || !isWhole) return;
     this.version += 1;
     const without = chance.happens(0.3) ? this.any().id : null;
     const peers: readonly NodeId[] = plan.nodes.filter(

@@ -30,6 +30,8 @@ export interface Checker {
   /** The standing of one node may have changed. `all` are those of the nodes that run. */
   standing?(changed: Standing, all: readonly Standing[]): void;
   /** The faults are over and the time that a ring may take to heal has passed. `running` should be in one ring. */
+  /** Whether `healed` would find nothing to say now already. */
+  isHealed?(running: readonly NodeId[]): boolean;
   healed?(running: readonly NodeId[]): void;
 }
 

@@ -47,6 +47,10 @@ export class Delivery implements Checker {
     if (node === message.sender) this.open.get(node)?.delete(message.id);
   }
 
+  isHealed(running: readonly NodeId[]): boolean {
+    return running.every((node) => (this.open.get(node)?.size ?? 0) === 0);
+  }
+
   /** Self delivery, once there was time for it. */
   healed(running: readonly NodeId[]): void {
     for (const node of running) {

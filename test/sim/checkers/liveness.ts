@@ -19,6 +19,11 @@ export class Liveness implements Checker {
     if (view.regular) this.views.set(node, view);
   }
 
+  isHealed(running: readonly NodeId[]): boolean {
+    const all = running.join(' ');
+    return running.every((node) => this.views.get(node)?.members.join(' ') === all);
+  }
+
   healed(running: readonly NodeId[]): void {
     const all = running.join(' ');
     for (const node of running) {

@@ -1,0 +1,24 @@
+/** The checkers bite: every deliberate defect is caught, by an invariant that it breaks, within a few hundred seeds. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { defects } from './defects.ts';
+import { mutant } from './mutant.ts';
+
+const MOST_SEEDS = 400;
+const table: string[] = [];
+
+for (const { name, nodes, caughtBy, ...change } of defects) {
+  test(`${name}: caught`, async () => {
+    using mutated = await mutant(change);
+    for (let seed = 1; seed <= MOST_SEEDS; seed += 1) {
+      const breach = mutated.weather(mutated.planOf(seed, nodes));
+      // Another checker may see it first, with other seeds; this one must see it too.
+      if (breach?.invariant !== caughtBy) continue;
+      table.push(`${name.padEnd(76)} ${breach.invariant.padEnd(20)} ${seed}`);
+      return;
+    }
+    assert.fail(`not caught in ${MOST_SEEDS} seeds`);
+  });
+}
+
+after(() => console.log(['defect -> invariant -> seeds needed', ...table].join('\n')));
