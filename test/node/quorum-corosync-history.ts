@@ -21,10 +21,13 @@ export type Happening =
 
 export type Part = Omit<Shown, 'members'>;
 
+/** Numbers; a list where Corosync shows one or another, by the order in which its nodes' messages come. */
+export type Awaited = { readonly [Key in keyof Part]?: Part[Key] | readonly Part[Key][] };
+
 export interface Step {
   readonly then: Happening;
   /** What Corosync shows on a node where it differs from what the bundled engine shows. */
-  readonly corosync?: Readonly<Record<number, Partial<Part>>>;
+  readonly corosync?: Readonly<Record<number, Awaited>>;
   /** Why the difference is wanted. */
   readonly why?: string;
 }
@@ -93,8 +96,8 @@ export class Twins {
         [...this.ours.running.keys()].map(async (node) => {
           const shown = await this.lab.show(node);
           const ours = this.show(node);
-          const awaited = { ...ours, ...step.corosync?.[node] };
-          return { node, corosync: shown === null ? null : part(shown), awaited, ours };
+          const corosync = shown === null ? null : part(shown);
+          return { node, corosync, awaited: { ...ours, ...settled(step.corosync?.[node] ?? {}, corosync) }, ours };
         }),
       );
       const same = rows.every(({ corosync, awaited }) => JSON.stringify(corosync) === JSON.stringify(awaited));
@@ -139,6 +142,23 @@ export class Twins {
     );
     return shown.every(Boolean);
   }
+}
+
+/** Of alternatives the one that is shown, or else the first. */
+function settled(awaited: Awaited, shown: Part | null): Partial<Part> {
+  const one = <T>(given: T | readonly T[] | undefined, now: T | undefined): T | undefined =>
+    Array.isArray(given)
+      ? ((given as readonly T[]).find((value) => value === now) ?? (given as readonly T[])[0])
+      : (given as T | undefined);
+  const chosen = {
+    quorate: one(awaited.quorate, shown?.quorate),
+    expected: one(awaited.expected, shown?.expected),
+    highest: one(awaited.highest, shown?.highest),
+    total: one(awaited.total, shown?.total),
+    quorum: one(awaited.quorum, shown?.quorum),
+    flags: one(awaited.flags, shown?.flags),
+  };
+  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
 }
 
 /** In one order of keys, so that texts can be compared. */

@@ -285,6 +285,51 @@ describe('last_man_standing', () => {
   });
 });
 
+describe('a view that breaks before all members have spoken', () => {
+  const keys = { lastManStanding: true, lastManStandingWindow: 100 };
+
+  /** Of 1, 2 and 3, all that is expected, with 4 and 5 joining: 3, 4 and 5 hear every word, 1 and 2 none. */
+  function brokenJoin(): QuorumCluster {
+    const cluster = whole(5, keys);
+    cluster.regroup([1, 2, 3], [4, 5]);
+    cluster.wait(100);
+    const broken = [
+      { nodes: [1, 2], heard: 0 },
+      { nodes: [3, 4, 5], heard: 5 },
+    ];
+    cluster.regroup({ nodes: [1, 2, 3, 4, 5], broken });
+    return cluster;
+  }
+
+  test('binds those who heard nothing: others may have settled it', () => {
+    const cluster = brokenJoin();
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3), [false, true]);
+  });
+
+  test('binds them as well when they have been apart in between', () => {
+    const cluster = brokenJoin();
+    cluster.regroup([1], [2], [3, 4, 5]);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3), [false, true]);
+  });
+
+  test('is remembered as incomplete by those who heard nothing, through a start', () => {
+    const cluster = whole(5, keys);
+    cluster.kill(4, 5);
+    const broken = [
+      { nodes: [1, 2], heard: 3 },
+      { nodes: [3], heard: 0 },
+    ];
+    cluster.regroup({ nodes: [1, 2, 3], broken });
+    cluster.wait(100, 1, 2);
+    cluster.kill(3);
+    cluster.start(3, 4, 5);
+    cluster.regroup([1, 2], [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3), [true, false]);
+  });
+});
+
 describe('allow_downscale', () => {
   const keys = { allowDownscale: true, expectedVotes: 2 };
 
