@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:f
 import { dirname, join } from 'node:path';
 import { systemctl, underSystemd } from '../cluster/services.ts';
 import { engineChoice } from '../engine/choice.ts';
-import type { NodeLayout } from '../node-layout.ts';
+import { acceptedKeyFile, previousKeyFile, type NodeLayout } from '../node-layout.ts';
 import { endSupervisor, removeWrappers, UNIT_FOLDER, UNITS } from './install.ts';
 import { greet } from './supervise.ts';
 
@@ -63,7 +63,7 @@ function removeData(layout: NodeLayout): void {
   if (layout.root === '' && existsSync('/usr/bin/pmxcfs')) return;
   rmSync(layout.treeState, { recursive: true, force: true });
   rmSync(layout.corosyncConf, { force: true });
-  rmSync(layout.authkey, { force: true });
+  for (const file of [layout.authkey, acceptedKeyFile(layout), previousKeyFile(layout)]) rmSync(file, { force: true });
   if (existsSync(layout.ringState)) {
     for (const name of readdirSync(layout.ringState)) {
       if (name.startsWith('ringid_')) rmSync(join(layout.ringState, name), { force: true });

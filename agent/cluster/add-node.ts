@@ -5,7 +5,7 @@ import type { EngineStatus } from '../engine/engine.ts';
 import type { AddNodeRequest, JoinTicket } from '../rpc/api.ts';
 import { isOpen } from './apply/trial.ts';
 import { inTheWay, lastTrial } from './apply/trial-store.ts';
-import { modelOf, readTreeConf, replaceTreeConf, waitForRunningVersion } from './conf-write.ts';
+import { isEncrypted, modelOf, readTreeConf, replaceTreeConf, waitForRunningVersion } from './conf-write.ts';
 import type { NodePorts } from './ports.ts';
 import { Procedure, sentence } from './procedure.ts';
 import type { Say, Watcher } from './procedure.ts';
@@ -61,13 +61,14 @@ export async function addNodeToCluster(
     });
     await procedure.step('reload', (say) => waitForRunningVersion(ports, watcher.signal, added.version, say));
     const ticket = await procedure.step('ticket', (say) => {
-      say(`corosync.conf version ${added.version}${ports.files.readAuthkey() === null ? '' : ' and the cluster key'}`);
+      const authkey = isEncrypted(added.text, ports.engine.choice()) ? ports.files.readAuthkey() : null;
+      say(`corosync.conf version ${added.version}${authkey === null ? '' : ' and the cluster key'}`);
       return {
         clusterName: modelOf(added.text).totem.clusterName ?? '',
         engine: ports.engine.choice(),
         nodeId: base.nodeId,
         conf: added.text,
-        authkey: ports.engine.choice() === 'corosync' ? ports.files.readAuthkey() : null,
+        authkey,
       };
     });
     ports.log('notice', `${request.name} was added to corosync.conf as node ${base.nodeId}`);

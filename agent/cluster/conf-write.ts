@@ -4,6 +4,8 @@
  */
 import { model, parse } from '../conf/index.ts';
 import type { CorosyncConf } from '../conf/index.ts';
+import type { EngineKind } from '../engine/engine.ts';
+import { engineSettings } from '../engine/settings.ts';
 import type { NodePorts } from './ports.ts';
 import type { Say } from './procedure.ts';
 import { waitFor } from './waiting.ts';
@@ -17,6 +19,16 @@ export const toBase64 = (text: string): string => Buffer.from(text, 'utf8').toSt
 export const fromBase64 = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
 
 export const modelOf = (text: string): CorosyncConf => model(parse(text));
+
+/** Does the engine need the cluster's key for this file? */
+export function isEncrypted(text: string, engine: EngineKind): boolean {
+  if (engine === 'totem') {
+    const settings = engineSettings(text);
+    return settings.ok && settings.value.crypto !== 'none';
+  }
+  const { secauth, cryptoCipher } = modelOf(text).totem;
+  return secauth !== 'off' || (cryptoCipher ?? 'none') !== 'none';
+}
 
 /** The tree's corosync.conf; null when there is none. Rejects when pmxcfs cannot be asked. */
 export async function readTreeConf(ports: Pick<NodePorts, 'tree'>): Promise<string | null> {

@@ -12,13 +12,13 @@ import { waitFor, whyNotWritable } from './waiting.ts';
 /** Corosync needs 2.7 s from a cold start to its first membership (measured), the bundled engine less. */
 const QUORUM_DEADLINE_MS = 30_000;
 const LOCAL_TREE_DEADLINE_MS = 15_000;
+const KEYGEN = { totem: 'pvecm keygen', corosync: 'corosync-keygen' } as const;
 
 /** Creates the cluster. Rejects with a sentence for a person, after putting everything back as it was. */
 export async function createCluster(ports: NodePorts, request: CreateRequest, watcher: Watcher): Promise<void> {
-  const withKey = request.engine === 'corosync';
   const plan: PlannedStep[] = [
     { id: 'check', title: 'Check name, address and state of this node', command: null },
-    ...(withKey ? [{ id: 'key', title: 'Make the cluster key', command: 'corosync-keygen' }] : []),
+    { id: 'key', title: 'Make the cluster key', command: KEYGEN[request.engine] },
     {
       id: 'tree',
       title: 'Put corosync.conf into the configuration tree',
@@ -37,14 +37,12 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
   const undo: Undo = { stopped: [], local: [] };
   try {
     const text = await procedure.step('check', (say) => check(ports, request, say));
-    if (withKey) {
-      await procedure.step('key', (say) => {
-        if (ports.files.readAuthkey() !== null) return say(`keeping the key in ${ports.paths.authkey}`);
-        ports.files.writeAuthkey(ports.newAuthkey());
-        undo.stopped.push(() => ports.files.removeAuthkey());
-        return say(`wrote ${ports.paths.authkey}, mode 0400`);
-      });
-    }
+    await procedure.step('key', (say) => {
+      if (ports.files.readAuthkey() !== null) return say(`keeping the key in ${ports.paths.authkey}`);
+      ports.files.writeAuthkey(ports.newAuthkey());
+      undo.stopped.push(() => ports.files.removeAuthkey());
+      return say(`wrote ${ports.paths.authkey}, mode 0400`);
+    });
     await procedure.step('tree', async (say) => {
       await waitFor(ports, watcher.signal, LOCAL_TREE_DEADLINE_MS, 'pmxcfs did not answer', localTree(ports));
       const before = await readTreeConf(ports);
@@ -101,7 +99,7 @@ async function check(ports: NodePorts, request: CreateRequest, say: Say): Promis
   return newConf({
     clusterName: request.clusterName,
     transport: request.engine === 'corosync' ? 'knet' : 'udpu',
-    secauth: request.engine === 'corosync' ? 'on' : 'off',
+    secauth: 'on',
     nodes: [{ nodeId, name: ports.hostname, votes: request.votes, addresses: [{ link: 0, address }] }],
   });
 }

@@ -1,7 +1,7 @@
 /** The new node's half of a join: it takes the cluster's configuration and, once quorate, the cluster's tree. */
 import { formatRingId } from '../totem/ids.ts';
 import type { JoinTicket } from '../rpc/api.ts';
-import { modelOf } from './conf-write.ts';
+import { isEncrypted, modelOf } from './conf-write.ts';
 import { refuseMembers } from './create.ts';
 import type { NodePorts } from './ports.ts';
 import { Procedure, sentence } from './procedure.ts';
@@ -112,7 +112,7 @@ function checkTicket(ports: NodePorts, ticket: JoinTicket): void {
   if (own.name !== null && own.name !== ports.hostname) {
     throw new Error(`the ticket is for ${own.name}; this host is called ${ports.hostname}`);
   }
-  if (ticket.engine === 'corosync' && ticket.authkey === null && conf.totem.secauth !== 'off') {
+  if (ticket.authkey === null && isEncrypted(ticket.conf, ticket.engine)) {
     throw new Error('the ticket lacks the cluster key');
   }
 }

@@ -28,7 +28,8 @@ describe('create', () => {
     const conf = modelOf(node.conf ?? '');
     assert.equal(conf.totem.clusterName, 'lab');
     assert.equal(conf.totem.transport, 'udpu');
-    assert.equal(conf.totem.secauth, 'off');
+    assert.equal(conf.totem.secauth, 'on');
+    assert.equal(node.authkey, 'a2V5');
     assert.deepEqual(conf.nodelist, [
       { nodeId: 1, name: 'pve1', votes: 1, addresses: [{ link: 0, address: '10.0.0.1' }] },
     ]);
@@ -36,11 +37,11 @@ describe('create', () => {
     assert.ok(node.calls.indexOf('restart engine') < node.calls.indexOf('restart pmxcfs'));
     assert.deepEqual(
       watcher.states(),
-      ['check', 'tree', 'conf', 'engine', 'pmxcfs', 'quorum'].map((id) => `${id} done`),
+      ['check', 'key', 'tree', 'conf', 'engine', 'pmxcfs', 'quorum'].map((id) => `${id} done`),
     );
   });
 
-  test('with Corosync it makes a key and asks for knet with authentication', async () => {
+  test('with Corosync it makes a key too, and asks for knet', async () => {
     const node = memoryNode('pve1');
     await createCluster(node.ports, { ...create, engine: 'corosync' }, stepWatcher());
     assert.equal(node.authkey, 'a2V5');
@@ -94,6 +95,7 @@ describe('add a node, on a member', () => {
     const node = await member();
     const ticket = await addNodeToCluster(node.ports, addPve2, stepWatcher());
     assert.equal(ticket.nodeId, 2);
+    assert.equal(ticket.authkey, 'a2V5');
     const conf = modelOf(ticket.conf);
     assert.deepEqual(
       conf.nodelist.map((entry) => entry.name),
@@ -169,6 +171,7 @@ describe('join, on the new node', () => {
     const ticket = await ticketFor('pve2');
     await joinCluster(node.ports, ticket, stepWatcher());
     assert.equal(node.conf, ticket.conf);
+    assert.equal(node.authkey, 'a2V5');
     assert.deepEqual(
       [...node.setAside.values()].map((tree) => tree?.get('datacenter.cfg')),
       ['old'],
@@ -216,7 +219,7 @@ describe('join, on the new node', () => {
     );
   });
 
-  test("refuses another host's ticket, and one without this node", async () => {
+  test("refuses another host's ticket, one without this node, and one without the key", async () => {
     const node = memoryNode('pve3');
     const ticket = await ticketFor('pve2');
     await assert.rejects(
@@ -224,6 +227,8 @@ describe('join, on the new node', () => {
       /the ticket is for pve2; this host is called pve3/,
     );
     await assert.rejects(joinCluster(node.ports, { ...ticket, nodeId: 9 }, stepWatcher()), /holds no node 9/);
+    const own = memoryNode('pve2');
+    await assert.rejects(joinCluster(own.ports, { ...ticket, authkey: null }, stepWatcher()), /lacks the cluster key/);
     assert.deepEqual(node.calls, []);
   });
 });
