@@ -42,8 +42,8 @@ export interface History {
 }
 
 /** Milliseconds: longer than a loss takes to be seen by all, so that a test can see the numbers of before. */
-export const WINDOW = 10_000;
-const PATIENCE = 20_000;
+export const WINDOW = 15_000;
+const PATIENCE = 60_000;
 
 export class Twins {
   readonly lab: CorosyncLab;

@@ -175,7 +175,7 @@ export class CorosyncLab {
     assert.ok(pid !== undefined, `node ${node} does not run`);
     return new Promise((resolve) => {
       const inside = ['--mount', '--net', '--ipc', '--uts', '--target', String(pid), command, ...args];
-      execFile('nsenter', inside, { encoding: 'utf8', timeout: 5000 }, (error, stdout, stderr) => {
+      execFile('nsenter', inside, { encoding: 'utf8', timeout: 20_000 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
         resolve({ code, output: stdout + stderr });
       });

@@ -12,7 +12,7 @@ import { missing } from './quorum-corosync-lab.ts';
 const skip = missing();
 
 // Most of the time a ring waits for a token that does not come: several can wait at once.
-describe('votes as Corosync counts them', { skip, concurrency: 5, timeout: 600_000 }, () => {
+describe('votes as Corosync counts them', { skip, concurrency: 4, timeout: 900_000 }, () => {
   for (const history of HISTORIES) {
     test(history.name, async (context) => {
       const twins = new Twins(history);

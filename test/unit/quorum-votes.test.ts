@@ -303,6 +303,8 @@ describe('a view that breaks before all members have spoken', () => {
 
   test('binds those who heard nothing: others may have settled it', () => {
     const cluster = brokenJoin();
+    cluster.regroup({ nodes: [1, 2], broken: [{ nodes: [1, 2], heard: 0 }] }, [3, 4, 5]);
+    assert.deepEqual(cluster.quorate(1, 3), [false, true], 'and at once, before there is a word of the next view');
     cluster.regroup([1, 2], [3, 4, 5]);
     assert.deepEqual(cluster.quorate(1, 3), [false, true]);
   });
