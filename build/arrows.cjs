@@ -58,7 +58,9 @@ module.exports = {
           '^agent/(conf|quorum)/',
           '^agent/totem/ids\\.ts$',
           '^agent/rpc/api\\.ts$',
-          '^agent/engine/engine\\.ts$',
+          // Clusters without our agent are changed by the same rules: how an apply is planned and read back, what names may be.
+          '^agent/cluster/(apply/(plan|trial)|procedure|rules)\\.ts$',
+          '^agent/engine/(engine|read-back)\\.ts$',
           '^agent/mount/control\\.ts$',
           '^agent/json-lines\\.ts$',
           '^agent/result\\.ts$',

@@ -55,6 +55,68 @@ export type AgentState =
   | { readonly kind: 'running'; readonly version: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** Who else looks after a cluster that we did not make. */
+export type AdoptedManager = 'proxmox' | 'pacemaker' | 'plain';
+
+/** A link from an adopted node to another one, where Corosync measures it. */
+export interface AdoptedLink {
+  readonly link: number;
+  readonly peer: number;
+  readonly connected: boolean;
+  /** Microseconds; null before the first measurement. */
+  readonly latencyUs: number | null;
+  readonly latencyMaxUs: number | null;
+  /** Bytes of payload in one packet; null while it is not known. */
+  readonly mtu: number | null;
+  /** How often it went down since the node's Corosync started. */
+  readonly downs: number;
+}
+
+/** What is known of a host that has Corosync and no agent of ours: read over SSH, nothing installed. */
+export interface AdoptedNode {
+  readonly manager: AdoptedManager;
+  /** Version of Corosync; null when it does not say. */
+  readonly corosync: string | null;
+  /** Proxmox VE, Pacemaker and what belongs to them: a name for people, and the version. */
+  readonly programs: readonly { readonly name: string; readonly version: string }[];
+  readonly running: boolean;
+  readonly links: readonly AdoptedLink[];
+  readonly statistics: {
+    readonly tokenRoundMs: number | null;
+    readonly tokenLost: number;
+    readonly messagesSent: number;
+    readonly messagesReceived: number;
+    readonly retransmits: number;
+    readonly ringsFormed: number;
+  } | null;
+  /** What could not be found out, a sentence each. */
+  readonly gaps: readonly string[];
+}
+
+/** Something about an adopted cluster that a person should know, and what to do about it. */
+export interface AdoptedFinding {
+  readonly id: string;
+  readonly tone: 'info' | 'warn' | 'bad';
+  readonly sentence: string;
+  /** Null: nothing has to be done. */
+  readonly advice: string | null;
+}
+
+/** A cluster that runs without our agent. */
+export interface AdoptedCluster {
+  readonly manager: AdoptedManager;
+  /** `Corosync 3.1.7`, or with mixed versions the lowest and the highest. */
+  readonly versions: string;
+  /** Which rules corosync.conf is read by. */
+  readonly dialect: 'corosync3' | 'corosync2';
+  /** What can be done from here, and what cannot, a sentence each. */
+  readonly can: readonly string[];
+  readonly cannot: readonly string[];
+  readonly findings: readonly AdoptedFinding[];
+  /** Nodes of the nodelist that no host entry leads to: offered, never connected without asking. */
+  readonly offers: readonly { readonly nodeId: number; readonly name: string; readonly address: string }[];
+}
+
 export interface HostView {
   readonly id: string;
   readonly host: HostAddress;
@@ -63,6 +125,8 @@ export interface HostView {
   /** Last report; kept (and marked by `connection`) when the connection is lost. */
   readonly report: NodeReport | null;
   readonly clusterId: string | null;
+  /** Corosync that runs there without our agent; null where there is none, or the agent runs. */
+  readonly adopted: AdoptedNode | null;
   /** Belongs to the lab on this machine. */
   readonly lab: boolean;
 }
@@ -103,9 +167,12 @@ export interface ClusterView {
   readonly writability: 'writable' | 'read-only' | 'unknown';
   /** An apply of corosync.conf, by anybody, that is not over; `atMs` is this computer's clock when it was told. */
   readonly apply: (OpenApply & { readonly atMs: number }) | null;
+  /** Set where none of its hosts has our agent. */
+  readonly adopted: AdoptedCluster | null;
 }
 
-export type OperationKind = 'create' | 'join' | 'apply-conf' | 'emergency-conf' | 'install-agent' | 'uninstall-agent';
+export type OperationKind =
+  'create' | 'join' | 'remove-node' | 'apply-conf' | 'emergency-conf' | 'install-agent' | 'uninstall-agent';
 
 export interface OperationView {
   readonly id: string;
@@ -219,6 +286,8 @@ export interface HostApi {
   createCluster(hostId: string, request: CreateRequest): Promise<{ operation: string }>;
   preflightJoin(clusterId: string, hostId: string): Promise<{ checks: Check[]; nodeId: number; ring0Addr: string }>;
   join(clusterId: string, hostId: string): Promise<{ operation: string }>;
+  /** Adopted clusters: takes a node out of the cluster for good. Stops Corosync there first, where it can be reached. */
+  removeNode(clusterId: string, nodeId: number): Promise<{ operation: string }>;
   cancel(operation: string): Promise<void>;
   /** Forgets an ended operation. */
   dismiss(operation: string): Promise<void>;

@@ -18,6 +18,9 @@ import type {
   OpenedConf,
   Snapshot,
 } from './api.ts';
+import { noteEnded } from './adopt/apply.ts';
+import { AdoptedHistory } from './adopt/history.ts';
+import * as adopted from './adopt/start.ts';
 import type { AgentClient } from './agent/client.ts';
 import { eventRing } from './event-ring.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -47,6 +50,7 @@ export class HostApp implements HostApi {
   readonly #operations: Operations;
   readonly #fleet: Fleet;
   readonly #workshop: Workshop;
+  readonly #adopted: adopted.AdoptedWorkshop;
 
   constructor(options: HostAppOptions) {
     this.#shell = options.shell;
@@ -58,9 +62,19 @@ export class HostApp implements HostApi {
       event: (link, entry) => this.#event(link, entry),
       step: (link, operation, step) => this.#operations.stepOfAgent(operation, link.host.name, step),
       treeChanged: (clusterId, path) => this.#renderers.treeChanged(clusterId, path),
+      looked: (link, { trial }) => {
+        if (!noteEnded(this.#adopted.history, link.host.name, trial)) return;
+        this.#event(link, {
+          timeMs: Date.now(),
+          severity: 'warning',
+          source: 'cluster',
+          message: trial?.outcome ?? '',
+        });
+      },
     });
     const { bundleDirectory } = options;
     this.#workshop = { fleet: this.#fleet, operations: this.#operations, bundleDirectory };
+    this.#adopted = { ...this.#workshop, history: new AdoptedHistory(options.settingsDirectory) };
   }
 
   /** Serves one page over a channel of JSON lines, until the returned function is called. */
@@ -124,6 +138,7 @@ export class HostApp implements HostApi {
 
   async openConf(clusterId: string): Promise<OpenedConf> {
     const cluster = this.#fleet.cluster(clusterId);
+    if (cluster.adopted !== null) return adopted.open(this.#adopted, clusterId);
     const { tree } = await procedures.memberOf(this.#fleet, clusterId).readConf();
     if (tree === null) throw new Error(`${cluster.name} has no corosync.conf in its configuration tree.`);
     const nodes = await Promise.all(
@@ -144,30 +159,42 @@ export class HostApp implements HostApi {
   }
 
   async planConf(clusterId: string, text: string, baseDigest: string): Promise<ApplyPlan> {
+    if (this.#isAdopted(clusterId)) return adopted.plan(this.#adopted, clusterId, { text, baseDigest });
     return procedures.memberOf(this.#fleet, clusterId).planConf({ text, baseDigest, editedMs: null });
   }
 
   async applyConf(clusterId: string, order: ApplyOrder): Promise<{ operation: string }> {
-    return { operation: procedures.applyConf(this.#workshop, clusterId, order) };
+    const operation = this.#isAdopted(clusterId)
+      ? adopted.apply(this.#adopted, clusterId, order)
+      : procedures.applyConf(this.#workshop, clusterId, order);
+    return { operation };
   }
 
   async confirmConf(clusterId: string): Promise<string> {
+    if (this.#isAdopted(clusterId)) return adopted.confirm(this.#adopted, clusterId);
     return procedures.memberOf(this.#fleet, clusterId).confirmConf(procedures.author());
   }
 
   async revertConf(clusterId: string): Promise<string> {
+    if (this.#isAdopted(clusterId)) return adopted.revert(this.#adopted, clusterId);
     return procedures.memberOf(this.#fleet, clusterId).revertConf(procedures.author());
   }
 
   async expectVotes(hostId: string, votes: number): Promise<void> {
-    await this.#agent(hostId).expectVotes(votes);
+    const clusterId = this.#fleet.hosts().find(({ id }) => id === hostId)?.clusterId ?? null;
+    if (clusterId !== null && this.#isAdopted(clusterId)) {
+      await adopted.expectVotes(this.#adopted, clusterId, hostId, votes);
+    } else await this.#agent(hostId).expectVotes(votes);
   }
 
   async emergencyConf(clusterId: string, text: string): Promise<{ operation: string }> {
+    if (this.#isAdopted(clusterId)) throw new Error(adopted.NO_EMERGENCY);
     return { operation: procedures.emergency(this.#workshop, clusterId, text) };
   }
 
   async confHistory(clusterId: string): Promise<EndedApply[]> {
+    const { name } = this.#fleet.cluster(clusterId);
+    if (this.#isAdopted(clusterId)) return this.#adopted.history.of(name);
     return procedures.memberOf(this.#fleet, clusterId).confHistory();
   }
 
@@ -187,11 +214,22 @@ export class HostApp implements HostApi {
     clusterId: string,
     hostId: string,
   ): Promise<{ checks: Check[]; nodeId: number; ring0Addr: string }> {
+    if (this.#isAdopted(clusterId)) return adopted.preflightJoin(this.#adopted, clusterId, hostId);
     return procedures.preflightJoin(this.#workshop, clusterId, hostId);
   }
 
   async join(clusterId: string, hostId: string): Promise<{ operation: string }> {
-    return { operation: procedures.join(this.#workshop, clusterId, hostId) };
+    const operation = this.#isAdopted(clusterId)
+      ? adopted.join(this.#adopted, clusterId, hostId)
+      : procedures.join(this.#workshop, clusterId, hostId);
+    return { operation };
+  }
+
+  async removeNode(clusterId: string, nodeId: number): Promise<{ operation: string }> {
+    if (!this.#isAdopted(clusterId)) {
+      throw new Error('Stop the node, then take its section out of corosync.conf under Configuration.');
+    }
+    return { operation: adopted.removeNode(this.#adopted, clusterId, nodeId) };
   }
 
   async cancel(operation: string): Promise<void> {
@@ -216,6 +254,10 @@ export class HostApp implements HostApi {
 
   async labHeal(): Promise<void> {
     await this.#fleet.withLab((lab) => lab.heal());
+  }
+
+  #isAdopted(clusterId: string): boolean {
+    return this.#fleet.cluster(clusterId).adopted !== null;
   }
 
   #agent(hostId: string): AgentClient {

@@ -99,6 +99,7 @@ export const inputs = {
   createCluster: z.tuple([id, createRequest]),
   preflightJoin: z.tuple([id, id]),
   join: z.tuple([id, id]),
+  removeNode: z.tuple([id, z.number().int().min(1, 'A node id is at least 1.').max(0xffffffff)]),
   cancel: z.tuple([id]),
   dismiss: z.tuple([id]),
   labKill: z.tuple([nodeName]),

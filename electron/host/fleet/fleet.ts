@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { EventEntry, Step } from '../../../agent/rpc/api.ts';
 import type { Lab, LabStatus } from '../../lab/lab.ts';
 import type { ClusterView, HostAddress, HostView, LabView } from '../api.ts';
+import { adoptedCluster, adoptedNode } from '../adopt/adopted-cluster.ts';
+import type { AdoptedFacts } from '../adopt/facts.ts';
 import { loadSettings, saveSettings } from '../settings.ts';
 import { emptyClusters } from './clusters.ts';
 import { HostLink } from './host-link.ts';
@@ -20,6 +22,8 @@ export interface FleetEvents {
   event(link: HostLink | null, entry: EventEntry): void;
   step(link: HostLink, operation: string, step: Step): void;
   treeChanged(clusterId: string, path: string): void;
+  /** A host without an agent has been looked at. */
+  looked(link: HostLink, facts: AdoptedFacts): void;
 }
 
 /** The lab can be changed from the command line too; this is how soon the app sees it, in milliseconds. */
@@ -55,6 +59,7 @@ export class Fleet {
       agent: link.agent,
       report: link.report,
       clusterId: this.#clusters.clusterOf(link.id),
+      adopted: link.adopted === null ? null : adoptedNode(link.adopted),
       lab: link.lab,
     }));
   }
@@ -62,11 +67,11 @@ export class Fleet {
   clusters(): ClusterView[] {
     if (this.#stale) {
       this.#stale = false;
-      const witnesses = [...this.#links.values()].flatMap(({ id, reachable, lab, report, toldMs }) =>
-        report === null ? [] : [{ hostId: id, reachable, lab, report, toldMs }],
+      const witnesses = [...this.#links.values()].flatMap(({ id, reachable, adoptedLive, lab, report, toldMs }) =>
+        report === null ? [] : [{ hostId: id, reachable: reachable || adoptedLive, lab, report, toldMs }],
       );
       const hosts = [...this.#links.values()].map(({ id, host }) => ({ id, address: host.address }));
-      this.#views = this.#clusters.update(witnesses, hosts);
+      this.#views = this.#clusters.update(witnesses, hosts).map((view) => this.#withAdopted(view));
     }
     return this.#views;
   }
@@ -81,8 +86,8 @@ export class Fleet {
   /** Throws when there is no such cluster. */
   cluster(id: string): ClusterView {
     this.clusters();
-    const view = this.#clusters.get(id);
-    if (view === null) throw new Error('There is no such cluster any more.');
+    const view = this.#views.find((one) => one.id === id);
+    if (view === undefined) throw new Error('There is no such cluster any more.');
     return view;
   }
 
@@ -93,6 +98,27 @@ export class Fleet {
       (link) => link.reachable && this.#clusters.clusterOf(link.id) === clusterId,
     );
     return links.sort((a, b) => Number(b.id === seenFrom) - Number(a.id === seenFrom));
+  }
+
+  /** The hosts of an adopted cluster whose Corosync answers now, the best informed first. */
+  adoptedMembers(clusterId: string): HostLink[] {
+    const { seenFrom } = this.cluster(clusterId);
+    const links = this.#ofCluster(clusterId).filter((link) => link.adoptedLive);
+    return links.sort((a, b) => Number(b.id === seenFrom) - Number(a.id === seenFrom));
+  }
+
+  #ofCluster(clusterId: string): HostLink[] {
+    return [...this.#links.values()].filter((link) => this.#clusters.clusterOf(link.id) === clusterId);
+  }
+
+  /** A cluster is adopted while none of its hosts has an agent. */
+  #withAdopted(view: ClusterView): ClusterView {
+    const links = this.#ofCluster(view.id);
+    if (links.some(({ client }) => client !== null)) return view;
+    const asked = links.flatMap(({ id, report, adopted, adoptedLive }) =>
+      adopted === null ? [] : [{ hostId: id, name: report?.hostname ?? id, facts: adopted, live: adoptedLive }],
+    );
+    return { ...view, adopted: adoptedCluster(asked, view.members) };
   }
 
   add(host: HostAddress): string {
@@ -201,6 +227,7 @@ export class Fleet {
         },
         step: (operation, step) => this.#events.step(link, operation, step),
         treeChanged: (path) => this.#treeChanged(link, path),
+        looked: (facts) => this.#events.looked(link, facts),
       },
     });
     this.#links.set(id, link);

@@ -1,6 +1,9 @@
 /** One host: keeps its SSH connection and its agent's conversation up, and holds what it last said. */
 import type { EventEntry, NodeReport, Step } from '../../../agent/rpc/api.ts';
 import type { AgentState, ConnectionState, HostAddress } from '../api.ts';
+import { asReport } from '../adopt/as-report.ts';
+import { askHost } from '../adopt/ask.ts';
+import type { AdoptedFacts } from '../adopt/facts.ts';
 import { bootstrapAgent, detectAgent, removeAgent } from '../agent/bootstrap.ts';
 import { openAgent } from '../agent/client.ts';
 import type { AgentClient } from '../agent/client.ts';
@@ -19,6 +22,8 @@ export interface LinkEvents {
   noted(severity: EventEntry['severity'], message: string): void;
   step(operation: string, step: Step): void;
   treeChanged(path: string): void;
+  /** A host without an agent has been looked at. */
+  looked(facts: AdoptedFacts): void;
 }
 
 export interface LinkOptions {
@@ -36,6 +41,11 @@ const CONNECT_WITHIN_MS = 10_000;
 const PAUSES = [1000, 2000, 4000, 8000, 15_000];
 const LAB_PAUSES = [500, 1000, 2000];
 const PAST_EVENTS = 200;
+/** How often a host without an agent is looked at, in milliseconds: with Corosync on it, and without. */
+const ADOPTED_EVERY_MS = 3000;
+const ABSENT_EVERY_MS = 15_000;
+/** Versions and packages are asked for again after so many looks. */
+const WHOLE_EVERY = 40;
 
 export class HostLink {
   readonly id: string;
@@ -46,6 +56,8 @@ export class HostLink {
   report: NodeReport | null = null;
   /** When the report came, in milliseconds since 1970. */
   toldMs = 0;
+  /** What a host that has Corosync and no agent said last; null where there is none, or the agent answers. */
+  adopted: AdoptedFacts | null = null;
 
   readonly #options: LinkOptions;
   readonly #pause = pausable();
@@ -56,6 +68,7 @@ export class HostLink {
   /** The key waiting for approval. */
   #unknownKey: { fingerprint: string; line: string } | null = null;
   #stopped = false;
+  #looks = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -77,6 +90,17 @@ export class HostLink {
   /** Its report is of now, and it can be asked. */
   get reachable(): boolean {
     return this.#client !== null && this.connection.kind === 'connected';
+  }
+
+  /** Without an agent, but Corosync on it answers now. */
+  get adoptedLive(): boolean {
+    return this.adopted !== null && this.#client === null && this.connection.kind === 'connected';
+  }
+
+  /** Looks at a host without an agent now, and not when its time comes. Rejects when it cannot be asked. */
+  async look(): Promise<AdoptedFacts | null> {
+    if (this.#ssh === null) throw new Error(`${this.host.name} is not connected.`);
+    return this.#look(this.#ssh);
   }
 
   /** Tries at once. A connection that is up stays up. */
@@ -193,10 +217,12 @@ export class HostLink {
     try {
       const found = await detectAgent(ssh);
       if (found.version === null) {
+        const facts = this.lab ? null : await this.#look(ssh);
         // A failed installation stays on the screen with its reason.
         if (this.agent.kind !== 'failed') this.#setAgent({ kind: 'absent' });
         // Someone else may install it: the lab's own start, or a colleague.
-        if (!lost()) await this.#pause.wait(this.lab ? 2000 : 15_000);
+        const every = this.lab ? 2000 : facts === null ? ABSENT_EVERY_MS : ADOPTED_EVERY_MS;
+        if (!lost()) await this.#pause.wait(every);
         return;
       }
       if (this.lab && (await this.#upgradeLab(ssh, found.version))) return;
@@ -207,6 +233,21 @@ export class HostLink {
       this.#setAgent({ kind: 'failed', reason: (error as Error).message });
       await this.#pause.wait(5000);
     }
+  }
+
+  /** What Corosync on a host without an agent says; null where there is none. */
+  async #look(ssh: SshConnection): Promise<AdoptedFacts | null> {
+    const whole = this.adopted === null || this.#looks % WHOLE_EVERY === 0;
+    this.#looks += 1;
+    const facts = await askHost(ssh, whole ? null : this.adopted);
+    if (this.#client !== null || ssh !== this.#ssh) return facts;
+    this.adopted = facts;
+    if (facts === null) this.report = null;
+    else {
+      this.#options.events.looked(facts);
+      this.#takeReport(asReport(facts));
+    }
+    return facts;
   }
 
   /** A lab node runs what this working tree builds. True when it was brought up to date just now. */
@@ -231,6 +272,7 @@ export class HostLink {
     try {
       const report = await client.watch();
       this.#client = client;
+      this.adopted = null;
       this.agent = { kind: 'running', version: client.greeting.version };
       this.#takeReport(report);
       for (const entry of await client.events(PAST_EVENTS)) events.event(entry);
