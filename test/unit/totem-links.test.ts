@@ -101,6 +101,20 @@ describe('health', () => {
     assert.ok(up !== undefined && up.at > reachable.at, 'one answer is not two');
   });
 
+  test('a node that is not there is no news of its links; a link that alone is silent is', () => {
+    const network = new LinkNetwork();
+    network.both(1, { cut: true });
+    network.start(1);
+    network.run(10_000);
+    assert.deepEqual([network.state(1, 0, 2), events(network, 'down', 1)], ['down', []]);
+    network.start(2);
+    network.run(10_000);
+    assert.deepEqual(
+      events(network, 'down', 1).map((entry) => entry.kind === 'down' && entry.link),
+      [1],
+    );
+  });
+
   test('a link that dies is left within the ping timeout', () => {
     const network = running();
     network.both(0, { cut: true });

@@ -17,6 +17,8 @@ import { Routes, type Candidate } from './routes.ts';
 const SINGLE: LinkTimes = { pingInterval: 1_000, pingTimeout: 3_200, pongCount: 2 };
 /** A timer this late means that the process stood still, and with it its view of the links. Milliseconds. */
 const LATE = 100;
+/** A link that has not answered by so long after another one did is down. Milliseconds. */
+const SETTLED = 3_000;
 /** Retries of a size come with small asks that tell a narrow link from one that is cut; not more often than this. Milliseconds. */
 const BESIDE = 20;
 
@@ -27,6 +29,8 @@ interface Path {
   readonly health: LinkHealth;
   readonly mtu: PathMtu;
   smallAt: number;
+  /** It has answered, or was reported as down: until then a silent link is no news. */
+  known: boolean;
 }
 
 interface Peer {
@@ -34,6 +38,7 @@ interface Peer {
   readonly single: boolean;
   readonly paths: Map<number, Path>;
   reachable: boolean;
+  reachableFrom: number;
 }
 
 export class Links {
@@ -75,7 +80,7 @@ export class Links {
       const shared = links.flatMap(({ link: number, address }) =>
         config.links.filter(({ link }) => link === number).map((link) => ({ link, address })),
       );
-      const peer: Peer = { node, single: shared.length === 1, paths: new Map(), reachable: false };
+      const peer: Peer = { node, single: shared.length === 1, paths: new Map(), reachable: false, reachableFrom: now };
       for (const { link, address } of shared) {
         const known = old?.paths.get(link.link);
         const same = known !== undefined && known.address === address ? known : null;
@@ -85,7 +90,15 @@ export class Links {
         const measured = topChanged || same?.link.overhead !== link.overhead ? null : same.mtu;
         const mtu = measured ?? new PathMtu(config.netmtu);
         if (measured === null && health.answers) mtu.begin(now);
-        const path = { link, peer, address, health, mtu, smallAt: same?.smallAt ?? -Infinity };
+        const path = {
+          link,
+          peer,
+          address,
+          health,
+          mtu,
+          smallAt: same?.smallAt ?? -Infinity,
+          known: same?.known ?? false,
+        };
         peer.paths.set(link.link, path);
         this.#paths.push(path);
       }
@@ -219,13 +232,22 @@ export class Links {
     return effects;
   }
 
-  /** Takes a link down that has been silent for too long. */
-  #listen({ health, mtu, link, peer }: Path, now: number, effects: LinkEffect[]): void {
+  /**
+   * Takes a link down that has been silent for too long. Of a peer that is not there all links are silent, and nothing
+   * is said of that; of one that answers on another link it is.
+   */
+  #listen(path: Path, now: number, effects: LinkEffect[]): void {
+    const { health, mtu, link, peer } = path;
     const ends = health.rowEndsAt() <= now;
     const down = health.downAt() <= now;
+    const reason = down ? health.goDown(now) : 'it has never answered, though the node does on another link';
+    const late = !path.known && health.state === 'down' && peer.reachable && now - peer.reachableFrom > SETTLED;
+    if ((down && path.known) || late) {
+      path.known = true;
+      effects.push({ kind: 'down', link: link.link, peer: peer.node, reason });
+    }
     if (!ends && !down) return;
     if (ends) health.endRow();
-    if (down) effects.push({ kind: 'down', link: link.link, peer: peer.node, reason: health.goDown(now) });
     mtu.rest();
     this.#routes.forget();
   }
@@ -242,11 +264,13 @@ export class Links {
     if (up || answeredBefore !== health.answers) this.#routes.forget();
     if (answeredBefore !== health.answers && this.#checks.size > 0) effects.push(...this.#cast(now));
     if (up) {
+      path.known = true;
       const reason = `answers within ${((health.latencyUs ?? 0) / 1000).toFixed(1)} ms`;
       effects.push({ kind: 'up', link: link.link, peer: peer.node, reason });
     }
     if (!peer.reachable && health.answers) {
       peer.reachable = true;
+      peer.reachableFrom = now;
       effects.push({ kind: 'reachable', node: peer.node });
     }
     if (mtu.due() <= now) effects.push(...this.#askPath(path, now));
