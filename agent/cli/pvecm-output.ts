@@ -1,5 +1,6 @@
 /** What `pvecm status` and `pvecm nodes` print: the layout of corosync-quorumtool(8), as in pvecm(1). Pure. */
 import type { EngineStatus, MemberStatus } from '../engine/engine.ts';
+import type { FileSystemStatus } from '../mount/control.ts';
 import { formatRingId } from '../totem/ids.ts';
 
 const heading = (title: string): string => `${title}\n${'~'.repeat(title.length)}\n`;
@@ -44,6 +45,13 @@ export function formatStatus(status: EngineStatus, date: Date): string {
     heading('Membership information') +
       table(members.map((member) => [hex(member.nodeId), member.votes, shown(member)])),
   ].join('\n\n');
+}
+
+/** What `pvecm status` adds where this node has refused a change of corosync.conf, and none was taken since. */
+export function formatRefusal(refused: FileSystemStatus['confRefused']): string {
+  if (refused === undefined) return '';
+  const when = formatDate(new Date(refused.timeMs));
+  return `\n${heading('Configuration')}A change of corosync.conf was refused: ${refused.reason} (${when})\n`;
 }
 
 /** Node id, votes and name of each member. */

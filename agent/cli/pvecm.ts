@@ -12,7 +12,7 @@ import type { EngineKind, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import type { Step } from '../rpc/api.ts';
 import { addThisNode } from './pvecm-add.ts';
-import { formatNodes, formatStatus } from './pvecm-output.ts';
+import { formatNodes, formatRefusal, formatStatus } from './pvecm-output.ts';
 import { addConfCommands } from './pvecm-conf.ts';
 import { addApplyCommands } from './pvecm-conf-apply.ts';
 import { addKeyCommands } from './pvecm-key.ts';
@@ -188,7 +188,9 @@ function commandLine(ports: NodePorts, engine: EngineLink, signal: AbortSignal):
     .addOption(json)
     .action(async (options: { json?: boolean }) => {
       const status = await clusterStatus(engine);
-      say(options, status, formatStatus(status, new Date()));
+      // A file system that does not answer must not keep anyone from seeing the ring.
+      const tree = await Promise.race([ports.tree.status(), ports.clock.sleep(ANSWER_MS).then(() => null)]);
+      say(options, status, `${formatStatus(status, new Date())}${formatRefusal(tree?.confRefused)}`);
     });
 
   program

@@ -19,7 +19,7 @@ export interface MountPort {
   /** The tree as it is now; it is another object after a snapshot. */
   tree(): Tree;
   /** `done` gets null when the operation is done, else why it was not. */
-  submit(operation: Operation, done: (errno: Errno | null) => void): void;
+  submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void;
   /** Somebody wrote to `.debug`. */
   debug(on: boolean): void;
   /** The mount was lost: somebody else unmounted it, or it broke. */
@@ -162,7 +162,7 @@ export class FuseMount {
     return path === null || !splitPath(path).ok ? [] : [path];
   }
 
-  #answer(message: Submitted, errno: Errno | null): void {
+  #answer(message: Submitted, errno: Errno | 'EPERM' | null): void {
     const { waiting, answer: late } = message;
     if (late.kind === 'created') {
       const found = errno === null ? this.#port.tree().find(late.path) : null;

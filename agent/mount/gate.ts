@@ -39,7 +39,7 @@ export class Gate {
   }
 
   /** Submits what may be done; `done` is called at once with the errno of what may not. */
-  submit(asked: Operation, done: (errno: Errno | null) => void): void {
+  submit(asked: Operation, done: (errno: Errno | 'EPERM' | null) => void): void {
     const operation = this.#lockExpiry(asked);
     if (operation === null) {
       this.#expireLater();
@@ -50,7 +50,8 @@ export class Gate {
       const reason = this.#port.refusesConf(text, this.#conf());
       if (reason !== null) {
         this.#port.confRefused(reason);
-        return done('EINVAL');
+        // Not EINVAL: mv(1) would say something about subdirectories.
+        return done('EPERM');
       }
     }
     this.#port.submit(operation, done);

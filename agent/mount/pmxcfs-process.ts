@@ -85,7 +85,9 @@ export class PmxcfsProcess {
           this.#gate.changed(change);
           this.#mount?.changed(change, writer === self);
           for (const path of change.paths) this.#control.changed(path);
-          if (change.paths.includes(CONF)) this.#confChanged();
+          if (!change.paths.includes(CONF)) return;
+          this.#confRefused = undefined;
+          this.#confChanged();
         },
         replaced: (tree) => {
           this.#virtual.noteAll(tree);
@@ -200,7 +202,7 @@ export class PmxcfsProcess {
     await this.#group.start();
   }
 
-  #submit(operation: Operation, done: (errno: Errno | null) => void): void {
+  #submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void {
     if (!this.#debug) return this.#gate.submit(operation, done);
     const begun = performance.now();
     this.#gate.submit(operation, (errno) => {

@@ -194,15 +194,16 @@ describe('a lab of three nodes', { skip }, () => {
         run(name, 'cat /etc/corosync/corosync.conf').includes(`config_version: ${version + 1}`),
       );
     }
-    run(
+    const broken = on(
       'pve1',
-      `cd /etc/pve && cp corosync.conf good && sed "s/config_version: .*/config_version: ${version + 9}/; s/^}//" corosync.conf > c.new && mv c.new corosync.conf`,
+      `cd /etc/pve && sed "s/config_version: .*/config_version: ${version + 9}/; s/^}//" corosync.conf > c.new && mv c.new corosync.conf`,
     );
-    await until('the refusal is in the log', () =>
-      /is not installed/.test(run('pve2', 'tail -n 5 /var/log/ringmaster/events.jsonl')),
+    assert.match(broken.err, /Operation not permitted/);
+    await until('the refusal is in the log of the cluster', () =>
+      /corosync\.conf in the tree is refused: line \d+/.test(run('pve2', 'cat /etc/pve/.clusterlog')),
     );
     assert.ok(run('pve2', 'cat /etc/corosync/corosync.conf').includes(`config_version: ${version + 1}`));
-    run('pve1', 'cd /etc/pve && mv good corosync.conf');
+    run('pve1', 'rm /etc/pve/c.new');
   });
 
   test('pvecm add on the free host makes it a member', async () => {

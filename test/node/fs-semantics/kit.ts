@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants as os } from 'node:os';
+import type Koffi from 'koffi';
 
 export const ROOT = '/etc/pve';
 export const MIB = 1024 * 1024;
@@ -50,7 +51,7 @@ export function opened<T>(path: string, flags: string | number, call: (fd: numbe
 }
 
 // The runtime of the agent lies beside its koffi; no package of the repository is on the node.
-const koffi = createRequire(process.execPath)('koffi') as typeof import('koffi').default;
+const koffi = createRequire(process.execPath)('koffi') as typeof Koffi;
 const libc = koffi.load('libc.so.6');
 const names = new Map(Object.entries(os.errno).map(([name, value]) => [value, name]));
 // Two names of one number.

@@ -5,7 +5,7 @@ import { at, attempt, attempts, opened, put, row, text, type Section } from './k
 
 const HOST = hostname();
 const MEMBERS =
-  /^\{\n"nodename": "\w+",\n"version": \d+,\n"cluster": \{ "name": "\w+", "version": \d+, "nodes": 3, "quorate": 1 \},\n"nodelist": \{\n(  "\w+": \{ "id": \d+, "online": 1, "ip": "[\d.]+"\}(,\n)?){3}\n  \}\n\}\n$/;
+  /^\{\n"nodename": "\w+",\n"version": \d+,\n"cluster": \{ "name": "\w+", "version": \d+, "nodes": 3, "quorate": 1 \},\n"nodelist": \{\n( {2}"\w+": \{ "id": \d+, "online": 1, "ip": "[\d.]+"\}(,\n)?){3}\n {2}\}\n\}\n$/;
 const LOG_LINE =
   /^\{"uid": \d+, "time": \d+, "pri": \d, "tag": "\w+", "pid": \d+, "node": "\w+", "user": "root", "msg": "[^\n]*"\},?$/;
 interface VersionFile {
