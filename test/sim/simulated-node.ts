@@ -45,8 +45,9 @@ export class SimulatedNode {
   pausedUntil = 0;
   /** Packets that wait in the socket of a paused node. */
   inbox: RingInput[] = [];
-  /** Messages said in this life. */
+  /** Messages said, and delivered, in this life. */
   sent = 0;
+  taken = 0;
   /** When its timer will be looked at, in the simulation's time. */
   wakesAt = Infinity;
   /** Effects that are still carried out before it is killed; null: it is not about to be. */
@@ -78,6 +79,7 @@ export class SimulatedNode {
     this.along = [this.id];
     this.inbox = [];
     this.sent = 0;
+    this.taken = 0;
     this.wakesAt = Infinity;
     this.dyingAfter = null;
     this.dyingIn = null;
@@ -108,6 +110,11 @@ export class SimulatedNode {
     if (!next.ok) throw new Error(next.error);
     this.quorum = next.value;
     this.disk.memory = quorumMemory(this.quorum);
+  }
+
+  /** Whether it is in a ring of exactly these: ids with spaces between. */
+  isInRing(members: string): boolean {
+    return this.up && this.phase === 'operational' && this.members.join(' ') === members;
   }
 
   standing(): Standing {

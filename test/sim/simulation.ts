@@ -51,6 +51,7 @@ export class Simulation {
   private readonly words: QuorumWord[] = [];
   private readonly trace: ((line: string) => void) | null;
   private steps = 0;
+  private holderDiesIn: RingPhase | null = null;
 
   constructor(plan: Plan, trace: ((line: string) => void) | null = null) {
     this.plan = plan;
@@ -139,6 +140,11 @@ export class Simulation {
     else node.dyingIn = phase;
   }
 
+  /** Kills whoever takes the token, or the commit packet, next while in this phase, before it has done anything with it. */
+  killHolder(phase: RingPhase): void {
+    this.holderDiesIn = phase;
+  }
+
   leave(node: SimulatedNode): void {
     if (!node.up || this.now < node.pausedUntil) return;
     this.note(`node ${node.id} leaves`);
@@ -188,6 +194,10 @@ export class Simulation {
       case 'packet':
         if (this.trace !== null && what.to.up && this.now >= what.to.pausedUntil) {
           this.note(`  ${what.from} > ${what.to.id} (${what.to.phase}): ${packetInWords(what.bytes, TAG)}`);
+        }
+        if (this.holderDiesIn === what.to.phase && (what.bytes[3] === TOKEN || what.bytes[3] === COMMIT)) {
+          this.holderDiesIn = null;
+          what.to.dyingAfter = 0;
         }
         return this.feed(what.to, { kind: 'packet', bytes: what.bytes });
       case 'timer':
@@ -304,6 +314,7 @@ export class Simulation {
       node.stepQuorum({ kind: 'told', node: from, word, now: node.clock(this.now) });
       return this.standing(node);
     }
+    node.taken += 1;
     if (this.trace !== null) this.note(`node ${node.id} delivers ${showMessage(message)}`);
     for (const checker of this.checkers) checker.delivered?.(node.id, from, message, payload);
   }
@@ -355,6 +366,8 @@ export class Simulation {
   }
 }
 
+/** Kinds of packets, at their place in the head. */
+const TOKEN = 1;
 const COMMIT = 3;
 
 /** A word on the votes of a ring that is gone is not said on the next one. */
