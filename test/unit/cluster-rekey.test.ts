@@ -33,19 +33,17 @@ class ModelNode {
     const { sealing, accepted, previous } = this.disk;
     const opens = [sealing, accepted, previous].filter((key) => key !== null);
     this.engine = { seals: sealing ?? '', opens };
-    this.loaded = JSON.stringify(this.disk);
   }
   start(): void {
     this.up = true;
     this.load();
     this.loaded = '';
   }
-  /** What the action does, one durable step after the other; `cut`: after how many the node dies. */
+  /** What the action does, one durable step after the other; `cut`: after how many the follower is cut off. */
   work(action: Action, cut: number): void {
-    for (const [at, step] of this.steps(action).entries()) {
-      if (at >= cut) return void (this.up = false);
-      step();
-    }
+    const steps = this.steps(action);
+    for (const step of steps.slice(0, cut)) step();
+    if (steps.length > 0 && steps.length <= cut) this.loaded = JSON.stringify(this.disk);
   }
   private steps(action: Action): (() => void)[] {
     const { disk } = this;
@@ -106,23 +104,24 @@ class ModelCluster {
     return this.running.every((a) => this.running.every((b) => b.engine.opens.includes(a.engine.seals)));
   }
   settle(): void {
-    for (const node of this.nodes) if (!node.up) node.start();
     for (let round = 0; round < 40; round += 1) for (const node of this.nodes) this.step(node);
   }
 }
 
 describe('the replacement of a key', () => {
   const event = fc.oneof(
-    { weight: 12, arbitrary: fc.record({ kind: fc.constant('step' as const), node: fc.nat(4) }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('die' as const), node: fc.nat(4), cut: fc.nat(3) }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('start' as const), node: fc.nat(4) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), node: fc.nat(4) }) },
+    { weight: 60, arbitrary: fc.record({ kind: fc.constant('step' as const), node: fc.nat(11) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('die' as const), node: fc.nat(11), cut: fc.nat(3) }) },
+    // The file system's process dies and comes back; the engine's runs on with the keys that it has loaded.
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('cut' as const), node: fc.nat(11), cut: fc.nat(3) }) },
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('start' as const), node: fc.nat(11) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), node: fc.nat(11) }) },
   );
 
   test('at no moment seals a node with what another that runs cannot open, whoever dies and when', () => {
     const ends = new Set<string>();
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5 }), fc.array(event, { maxLength: 150 }), (count, events) => {
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.array(event, { maxLength: 150, size: 'max' }), (count, events) => {
         const cluster = new ModelCluster(count);
         for (const one of events) {
           const node = cluster.nodes[one.node % count];
@@ -130,12 +129,15 @@ describe('the replacement of a key', () => {
           if (one.kind === 'cancel') cluster.cancel();
           else if (one.kind === 'start' && !node.up) node.start();
           else if (one.kind === 'step' && node.up) cluster.step(node);
-          else if (one.kind === 'die' && node.up) {
+          else if ((one.kind === 'die' || one.kind === 'cut') && node.up) {
             cluster.step(node, one.cut);
-            node.up = false;
+            node.loaded = '';
+            if (one.kind === 'die') node.up = false;
           }
           assert.ok(cluster.understandOneAnother(), `after ${JSON.stringify(one)}: ${JSON.stringify(cluster.nodes)}`);
         }
+        for (const node of cluster.nodes) if (!node.up) node.start();
+        assert.ok(cluster.understandOneAnother(), JSON.stringify(cluster));
         cluster.settle();
         const { phase, outcome, key } = cluster.rekey;
         assert.deepEqual([phase, key], ['ended', null]);
