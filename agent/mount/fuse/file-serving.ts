@@ -144,7 +144,9 @@ export class FileServing {
 
   /** Of every request that is done with: what its thread opened before it was not opened just now. */
   done(request: Request): void {
-    if (request.opcode !== fuse.OPCODE.open) this.#justOpened.delete(request.pid);
+    // Before it cuts a file off, the kernel asks once whether it has capabilities to lose.
+    if (request.opcode !== fuse.OPCODE.open && request.opcode !== fuse.OPCODE.getxattr)
+      this.#justOpened.delete(request.pid);
   }
 
   truncate(request: Request, handleId: number | null, size: number): void {
