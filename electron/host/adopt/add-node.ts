@@ -21,7 +21,7 @@ import type { AdoptedFacts } from './facts.ts';
 import { digestOf, survey, whyNotChanged } from './ground.ts';
 import type { Ground } from './ground.ts';
 import { planAdopted } from './plan.ts';
-import { confirmTrial, holdTrial, runTrial, takeBack, trialSteps, until } from './trial.ts';
+import { confirmTrial, firstMissing, holdTrial, runTrial, takeBack, trialSteps, until } from './trial.ts';
 import type { RunningTrial } from './trial.ts';
 import { TrialHost } from './trial-host.ts';
 
@@ -329,14 +329,11 @@ for one in corosync.conf authkey; do if [ -e "$one.before-join" ]; then mv -f "$
   }
 }
 
-async function notSeen({ nodes }: RunningTrial, nodeId: number, name: string): Promise<string | null> {
-  for (const { link, name: member } of nodes) {
-    const facts = await link.look();
-    if (facts?.quorum?.members.some((one) => one.nodeId === nodeId) !== true) return `${member} does not see ${name}`;
-    if (!facts.quorum.quorate) return `${member} has no quorum`;
-  }
-  return null;
-}
+const notSeen = ({ nodes }: RunningTrial, nodeId: number, name: string): Promise<string | null> =>
+  firstMissing(nodes, (node, { quorum }) => {
+    if (quorum?.members.some((one) => one.nodeId === nodeId) !== true) return `${node.name} does not see ${name}`;
+    return quorum.quorate ? null : `${node.name} has no quorum`;
+  });
 
 /** pvecm(1): run on the new node. Since Proxmox VE 6 a link is `--link0`, before it was `-ring0_addr`. */
 async function joinProxmox({ ground, name, addresses, facts }: Addition, host: TrialHost, watch: Watch): Promise<void> {

@@ -9,11 +9,10 @@ import type { ApplyPlan } from '../api.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { quote } from '../ssh/shell.ts';
 import type { Watch } from './add-node.ts';
-import { asReport } from './as-report.ts';
 import { digestOf, survey, whyNotChanged } from './ground.ts';
 import type { Ground, GroundNode } from './ground.ts';
 import { planAdopted } from './plan.ts';
-import { confirmTrial, runTrial, trialSteps, until } from './trial.ts';
+import { confirmTrial, firstMissing, runTrial, trialSteps, until } from './trial.ts';
 
 /** Corosync takes a clean leave note of within a second; a dead node up to 17 s (measured on nine). */
 const GONE_MS = 30_000;
@@ -132,17 +131,12 @@ else restart_engine; fi`;
   }
 }
 
-async function stillSeen(staying: readonly GroundNode[], nodeId: number, name: string): Promise<string | null> {
-  for (const node of staying) {
-    const facts = await node.link.look();
-    const status = facts === null ? null : asReport(facts).engine;
-    if (status === null) return `${node.name} does not answer`;
-    if (status.members.some((one) => one.nodeId === nodeId && one.state === 'member'))
+const stillSeen = (staying: readonly GroundNode[], nodeId: number, name: string): Promise<string | null> =>
+  firstMissing(staying, (node, _facts, { members, quorum }) => {
+    if (members.some((one) => one.nodeId === nodeId && one.state === 'member'))
       return `${node.name} still sees ${name}`;
-    if (!status.quorum.quorate) return `${node.name} has no quorum`;
-  }
-  return null;
-}
+    return quorum.quorate ? null : `${node.name} has no quorum`;
+  });
 
 /** The chapter: "you must power off the node to be removed and make sure that it will not power on again". */
 async function removeProxmox(ground: Ground, nodeId: number, name: string, watch: Watch): Promise<void> {

@@ -3,12 +3,14 @@
  * changed, so whatever happens to this app or to the network, each node goes back by its own clock.
  */
 import { randomUUID } from 'node:crypto';
+import type { EngineStatus } from '../../../agent/engine/engine.ts';
 import { readBackCorosync } from '../../../agent/engine/read-back.ts';
 import { sentence } from '../../../agent/cluster/procedure.ts';
 import type { Procedure, Say } from '../../../agent/cluster/procedure.ts';
 import { setConfigVersion } from '../../../agent/conf/index.ts';
 import type { ApplyPlan } from '../api.ts';
 import { asReport, versionOf } from './as-report.ts';
+import type { AdoptedFacts } from './facts.ts';
 import { digestOf } from './ground.ts';
 import type { Ground, GroundNode } from './ground.ts';
 import type { TrialMeta } from './trial-state.ts';
@@ -188,38 +190,36 @@ export async function holdTrial(trial: RunningTrial, seconds: number): Promise<v
   await all(trial.nodes, ({ host }) => host.extend(trial.meta.id, seconds, 'effect'));
 }
 
-/** Null, or what a node does not run yet. */
-async function notRunning({ after }: RunningTrial, nodes: readonly GroundNode[]): Promise<string | null> {
-  for (const { link, name } of nodes) {
-    const facts = await link.look();
-    const status = facts === null ? null : asReport(facts).engine;
-    if (facts === null || status === null) return `${name} does not answer`;
-    const found = readBackCorosync(after, status, (key) => facts.cmap.get(key) ?? null);
-    if (found.length > 0) return `${name}: ${found.slice(0, 3).join('; ')}`;
-  }
-  return null;
+/** Looks at all nodes at once; null, or the first thing that is missing. */
+export async function firstMissing(
+  nodes: readonly GroundNode[],
+  missing: (node: GroundNode, facts: AdoptedFacts, status: EngineStatus) => string | null,
+): Promise<string | null> {
+  const found = await Promise.all(
+    nodes.map(async (node) => {
+      const facts = await node.link.look();
+      const status = facts === null ? null : asReport(facts).engine;
+      return facts === null || status === null ? `${node.name} does not answer` : missing(node, facts, status);
+    }),
+  );
+  return found.find((words) => words !== null) ?? null;
 }
 
+/** Null, or what a node does not run yet. */
+const notRunning = ({ after }: RunningTrial, nodes: readonly GroundNode[]): Promise<string | null> =>
+  firstMissing(nodes, ({ name }, facts, status) => {
+    const found = readBackCorosync(after, status, (key) => facts.cmap.get(key) ?? null);
+    return found.length === 0 ? null : `${name}: ${found.slice(0, 3).join('; ')}`;
+  });
+
 /** Null, or who is missing in whose ring. */
-async function ringNotWhole({ nodes }: RunningTrial): Promise<string | null> {
-  for (const { link, name } of nodes) {
-    const facts = link.adopted ?? (await link.look());
-    const status = facts === null ? null : asReport(facts).engine;
-    const inRing = new Set(
-      (status?.members ?? []).filter(({ state }) => state === 'member').map(({ nodeId }) => Number(nodeId)),
-    );
+const ringNotWhole = ({ nodes }: RunningTrial): Promise<string | null> =>
+  firstMissing(nodes, ({ name }, _facts, { members, quorum }) => {
+    const inRing = new Set(members.flatMap(({ nodeId, state }) => (state === 'member' ? [Number(nodeId)] : [])));
     const away = nodes.filter(({ nodeId }) => !inRing.has(nodeId)).map((node) => node.name);
-    if (away.length > 0) {
-      await link.look();
-      return `${away.join(', ')} is not in the ring that ${name} sees`;
-    }
-    if (status?.quorum.quorate !== true) {
-      await link.look();
-      return `${name} has no quorum`;
-    }
-  }
-  return null;
-}
+    if (away.length > 0) return `${away.join(', ')} is not in the ring that ${name} sees`;
+    return quorum.quorate ? null : `${name} has no quorum`;
+  });
 
 /**
  * The file stays, on every node. Each is asked first whether it can be reached: one that is not told would go back
