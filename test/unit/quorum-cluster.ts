@@ -103,6 +103,13 @@ export class QuorumCluster {
     assert.ok(node !== undefined, `node ${id} does not run`);
     return quorumStatus(node.state);
   }
+  /** What it would be if nothing happened for so long; nothing is changed. */
+  statusAfter(id: number, ms: number): QuorumStatus {
+    const node = this.running.get(nodeId(id));
+    assert.ok(node !== undefined, `node ${id} does not run`);
+    const next = stepQuorum(node.state, { kind: 'timer', now: this.now + ms });
+    return quorumStatus(next.ok ? next.value : node.state);
+  }
   quorate(...ids: number[]): boolean[] {
     return ids.map((id) => this.status(id).quorate);
   }
