@@ -5,7 +5,8 @@
  */
 import { journalOf } from '../cluster/apply/journal-file.ts';
 import { AddressNotLocal } from '../engine/totem/udp/udp-socket.ts';
-import { ConfRefused, TotemEngine } from '../engine/totem/totem-engine.ts';
+import { ConfRefused } from '../engine/totem/own-files.ts';
+import { TotemEngine } from '../engine/totem/totem-engine.ts';
 import { eventLog } from '../event-log.ts';
 import type { NodeLayout } from '../node-layout.ts';
 

@@ -1,5 +1,8 @@
-/** What clients ask of the engine's process, and what it tells them. Types only. */
+/** What clients ask of the engine's process, and what it tells them. */
 import type { EngineStatus, ReloadReport, View } from '../engine.ts';
+
+/** Milliseconds between two signs of life of an engine. */
+export const ALIVE_INTERVAL = 1000;
 
 export type EngineCall =
   | { readonly call: 'join'; readonly group: string }
@@ -19,4 +22,6 @@ export type EngineTold =
       readonly report: ReloadReport | null;
     }
   | { readonly kind: 'status'; readonly status: EngineStatus }
+  /** Every ALIVE_INTERVAL: an engine that hangs keeps its connections, and says nothing. */
+  | { readonly kind: 'alive' }
   | { readonly kind: 'view'; readonly group: string; readonly view: View };

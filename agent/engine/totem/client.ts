@@ -17,11 +17,13 @@ import {
 import { readBackTotem } from '../read-back.ts';
 import { engineSettings, localNode } from '../settings.ts';
 import { statusFrom } from '../status.ts';
-import type { EngineCall, EngineTold } from './calls.ts';
+import { ALIVE_INTERVAL, type EngineCall, type EngineTold } from './calls.ts';
 import { FrameReader, FrameWriter, type Frame } from './frames.ts';
 import { Listeners } from '../listeners.ts';
 
 const RETRY_MS = 200;
+/** An engine that says nothing for so many intervals hangs: its ring has long gone on without it. */
+const SILENT_INTERVALS = 5;
 /** A call that takes longer than this has met an engine that hangs. Milliseconds. */
 const CALL_TIMEOUT_MS = 30_000;
 /** Largest payload of a group message, in bytes. */
@@ -129,7 +131,23 @@ export class TotemClient implements Engine {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EACCES') reason = `${this.#layout.engineSocket} may not be opened: this needs root`;
     });
-    socket.on('close', () => this.#lost(socket, reason));
+    const watch = this.#watch(socket, () => (reason = 'the engine of this node hangs: it says nothing any more'));
+    socket.on('close', () => {
+      clearInterval(watch);
+      this.#lost(socket, reason);
+    });
+  }
+
+  /** Breaks off a connection whose engine hangs. Intervals are counted, not time: this process may have been the one that stood still. */
+  #watch(socket: Socket, hangs: () => void): NodeJS.Timeout {
+    let silent = 0;
+    socket.on('data', () => (silent = 0));
+    return setInterval(() => {
+      silent += 1;
+      if (silent <= SILENT_INTERVALS) return;
+      hangs();
+      socket.destroy();
+    }, ALIVE_INTERVAL);
   }
 
   #lost(socket: Socket, reason: string): void {
@@ -164,6 +182,8 @@ export class TotemClient implements Engine {
         if (first) this.#rejoin();
         return;
       }
+      case 'alive':
+        return;
       case 'view':
         this.#groups.get(told.group)?.view(told.view);
         return;

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { EngineStatus, ReloadReport } from '../engine.ts';
-import type { EngineRequest, EngineTold } from './calls.ts';
+import { ALIVE_INTERVAL, type EngineRequest, type EngineTold } from './calls.ts';
 import { FrameReader, FrameWriter, type Frame } from './frames.ts';
 import type { GroupEvent } from './groups.ts';
 
@@ -43,6 +43,7 @@ export class EngineServer {
   readonly #holders = new Map<string, Client>();
   readonly #unflushed = new Set<Client>();
   #server: Server | null = null;
+  #alive: NodeJS.Timeout | null = null;
   #paused = false;
 
   constructor(core: EngineCore, log: Log) {
@@ -61,9 +62,14 @@ export class EngineServer {
       server.listen(path, resolve);
     });
     chmodSync(path, 0o600);
+    this.#alive = setInterval(() => {
+      for (const client of this.#clients) this.#tell(client, { kind: 'alive' });
+      this.flush();
+    }, ALIVE_INTERVAL);
   }
 
   close(): void {
+    clearInterval(this.#alive ?? undefined);
     this.#server?.close();
     for (const client of this.#clients) client.socket.destroy();
   }

@@ -1,27 +1,24 @@
 /** The bundled engine's process: ring, groups, votes and wire, joined to the clock, the disk and the clients. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import type { NodeLayout } from '../../node-layout.ts';
 import { formatRingId, type NodeId, type RingId } from '../../totem/ids.ts';
 import { clusterTag } from '../../totem/packet.ts';
 import type { Multicast } from '../../totem/packing.ts';
 import { Ring } from '../../totem/ring.ts';
 import type { RingEffect, RingInput, RingPhase } from '../../totem/ring-types.ts';
-import type { ClusterKey } from '../../totem/security/cluster-key.ts';
 import type { EngineStatus, ReloadReport } from '../engine.ts';
-import { engineSettings, localNode, type EngineNode, type EngineSettings } from '../settings.ts';
+import { localNode, type EngineNode, type EngineSettings } from '../settings.ts';
 import { statusFrom } from '../status.ts';
-import { clusterKeys, readKeys } from './cipher.ts';
 import { compareSettings } from './compare-settings.ts';
-import { ConfExchange, type ConfExchangeEffect } from './conf-exchange.ts';
+import { ConfVersions, type EngineOptions } from './conf-versions.ts';
 import { Groups } from './groups.ts';
 import { linkStatuses } from './link-status.ts';
+import { ConfRefused, localAddresses, readClusterKeys, readSettings } from './own-files.ts';
 import { openRingState, openVotesState, type RingState } from './ring-state.ts';
 import { EngineServer } from './server.ts';
-import { endpointsOf, type Endpoint } from './udp/endpoints.ts';
+import { endpointsOf } from './udp/endpoints.ts';
 import { Votes } from './votes.ts';
-import { Wire } from './wire.ts';
+import { Wire, type WireConfig } from './wire.ts';
 import { wireConfig } from './wire-config.ts';
 
 /** Bytes of a packet until the links have measured what they carry: fits the least that IPv6 asks of a network. */
@@ -34,23 +31,11 @@ const RING_BACKLOG = 2 * ROTATION_BYTES;
 /** How often the links' state goes to the clients when only a latency has changed. Milliseconds. */
 const SHOW_INTERVAL = 1000;
 
-/** corosync.conf is missing or not to be used. */
-export class ConfRefused extends Error {
-  override readonly name = 'ConfRefused';
-}
-
 type Log = (severity: 'info' | 'notice' | 'warning' | 'error', message: string) => void;
-
-/** What the engine is told by the procedures that change corosync.conf. */
-export interface EngineOptions {
-  /** The text that was in force before a file on trial, or null when none is on trial. */
-  beforeTrial(): string | null;
-}
 
 export class TotemEngine {
   readonly #layout: NodeLayout;
   readonly #log: Log;
-  readonly #options: EngineOptions;
   readonly #self: EngineNode;
   readonly #groups: Groups;
   readonly #ring: Ring;
@@ -58,17 +43,14 @@ export class TotemEngine {
   readonly #server: EngineServer;
   readonly #wire: Wire;
   readonly #votes: Votes;
-  readonly #exchange: ConfExchange;
+  readonly #versions: ConfVersions;
   #settings: EngineSettings;
-  #endpoints: readonly Endpoint[];
-  #keys: readonly ClusterKey[];
   #phase: RingPhase = 'stopped';
-  #outdatedBy: string | null = null;
   #ringId: RingId | null = null;
   #members: readonly NodeId[] = [];
   /** The transitional configuration. */
   #along: readonly NodeId[] = [];
-  #announced: number;
+  #reloading: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Infinity;
   #show: NodeJS.Timeout | null = null;
@@ -80,13 +62,14 @@ export class TotemEngine {
   /** Reads the configuration and joins the ring. Rejects with ConfRefused or AddressNotLocal. */
   static async start(layout: NodeLayout, log: Log, options: EngineOptions): Promise<TotemEngine> {
     const settings = readSettings(layout);
-    const keys = keysOf(layout, settings);
+    const keys = readClusterKeys(layout, settings);
     const endpoints = await endpointsOf(settings.nodes, settings.ipVersion);
     const self = localNode(settings.nodes, layout.hostname, localAddresses());
     if (self === null)
       throw new ConfRefused(`no node of ${layout.corosyncConf} is this one: neither a name nor an address fits`);
-    const engine = new TotemEngine(layout, log, options, settings, keys, endpoints, self);
-    await engine.#open();
+    const wiring = wireConfig(settings, endpoints, keys, self.nodeId);
+    const engine = new TotemEngine(layout, log, options, settings, wiring, self);
+    await engine.#open(wiring);
     return engine;
   }
 
@@ -95,57 +78,55 @@ export class TotemEngine {
     log: Log,
     options: EngineOptions,
     settings: EngineSettings,
-    keys: readonly ClusterKey[],
-    endpoints: readonly Endpoint[],
+    wiring: WireConfig,
     self: EngineNode,
   ) {
     this.#layout = layout;
     this.#log = log;
-    this.#options = options;
     this.#settings = settings;
-    this.#keys = keys;
-    this.#endpoints = endpoints;
     this.#self = self;
     this.#groups = new Groups(self.nodeId);
     this.#ringState = openRingState(layout.ringState, self.nodeId, Date.now(), Math.random());
-    this.#announced = this.#announcedVersion();
-    this.#wire = new Wire(
-      self.nodeId,
-      clusterTag(settings.clusterName),
-      this.#wireConfig(),
-      (bytes) => randomBytes(bytes),
-      {
-        turn: (work) => this.#turn(work),
-        packet: (bytes) => this.#step({ kind: 'packet', bytes }),
-        other: (sender, payload) => this.#exchanged(this.#exchange.receive(sender, payload)),
-        reachable: (node) => this.#step({ kind: 'heard', node }),
-        datagram: (bytes) => this.#step({ kind: 'datagram', bytes, window: windowFor(bytes) }),
-        link: ({ kind, link, peer, reason }) => {
-          const words = `link ${link} to ${this.#nameOf(peer)} is ${kind}: ${reason}`;
-          log(kind === 'down' ? 'warning' : 'info', words);
-          this.#server.pushStatus();
-        },
-        log,
-        nameOf: (node) => this.#settings.nodes.find((entry) => entry.nodeId === node)?.name ?? null,
+    this.#versions = new ConfVersions({
+      ...options,
+      self: self.nodeId,
+      file: layout.corosyncConf,
+      settings: () => this.#settings,
+      nameOf: (node) => this.#nameOf(node),
+      send: (to, payload) => this.#wire.send([to], payload, false),
+      reload: () => this.#reload(),
+      log,
+    });
+    this.#wire = new Wire(self.nodeId, clusterTag(settings.clusterName), wiring, (bytes) => randomBytes(bytes), {
+      turn: (work) => this.#turn(work),
+      packet: (bytes) => this.#step({ kind: 'packet', bytes }),
+      other: (sender, payload) => this.#versions.receive(sender, payload),
+      reachable: (node) => this.#step({ kind: 'heard', node }),
+      datagram: (bytes) => this.#step({ kind: 'datagram', bytes, window: windowFor(bytes, this.#settings.windowSize) }),
+      link: ({ kind, link, peer, reason }) => {
+        const words = `link ${link} to ${this.#nameOf(peer)} is ${kind}: ${reason}`;
+        log(kind === 'down' ? 'warning' : 'info', words);
+        this.#server.pushStatus();
       },
-    );
+      log,
+      nameOf: (node) => this.#settings.nodes.find((entry) => entry.nodeId === node)?.name ?? null,
+    });
     this.#ring = new Ring({
       self: self.nodeId,
       clusterName: settings.clusterName,
       peers: settings.nodes.map((node) => node.nodeId),
       timeouts: settings.timeouts,
       datagram: FIRST_DATAGRAM,
-      window: windowFor(FIRST_DATAGRAM),
+      window: windowFor(FIRST_DATAGRAM, settings.windowSize),
       sequence: this.#ringState.sequence,
       patient: this.#wire.reorders,
-      version: this.#announced,
+      version: this.#versions.announced,
     });
     this.#votes = new Votes(settings.quorum, openVotesState(layout.ringState, self.nodeId), {
       now: () => performance.now(),
       quorate: (quorate) => this.#quorate(quorate),
       log,
     });
-    this.#exchange = new ConfExchange(() => this.#confToGive());
     this.#server = new EngineServer(
       {
         status: () => this.#status(),
@@ -160,11 +141,11 @@ export class TotemEngine {
     );
   }
 
-  async #open(): Promise<void> {
-    await this.#wire.open(this.#wireConfig(), performance.now());
+  async #open(wiring: WireConfig): Promise<void> {
+    await this.#wire.open(wiring, performance.now());
     await this.#server.listen(this.#layout.engineSocket);
     const { clusterName, links, crypto } = this.#settings;
-    const own = this.#endpoints.filter((endpoint) => endpoint.nodeId === this.#self.nodeId);
+    const own = wiring.endpoints.filter((endpoint) => endpoint.nodeId === this.#self.nodeId);
     const where = links.flatMap(({ link, port }) =>
       own.filter((endpoint) => endpoint.link === link).map(({ ip }) => `${ip} port ${port}`),
     );
@@ -210,7 +191,7 @@ export class TotemEngine {
       this.#ring.deadline(),
       this.#wire.deadline(),
       this.#votes.deadline(),
-      this.#exchange.deadline(),
+      this.#versions.deadline(),
     );
     if (deadline >= this.#timerAt) return;
     clearTimeout(this.#timer ?? undefined);
@@ -224,7 +205,7 @@ export class TotemEngine {
       if (this.#ring.deadline() <= now) this.#step({ kind: 'timer' });
       if (this.#wire.deadline() <= now) this.#wire.timer(now);
       this.#votes.timer();
-      this.#exchanged(this.#exchange.timer(now));
+      this.#versions.timer(now);
     });
   }
 
@@ -264,9 +245,10 @@ export class TotemEngine {
       case 'phase':
         return this.#entered(effect.phase);
       case 'outdated':
-        return this.#outdated(effect.peer, effect.version);
+        this.#versions.outdated(effect.peer, effect.version, performance.now());
+        return this.#server.pushStatus();
       case 'kept-out':
-        return this.#keptOut(effect.peer, effect.version);
+        return this.#versions.keptOut(effect.peer, effect.version);
     }
   }
 
@@ -277,10 +259,7 @@ export class TotemEngine {
 
   #entered(phase: RingPhase): void {
     this.#phase = phase;
-    if (phase !== 'outdated') {
-      this.#outdatedBy = null;
-      this.#exchange.settled();
-    }
+    if (phase !== 'outdated') this.#versions.settled();
     this.#server.pushStatus();
   }
 
@@ -314,85 +293,6 @@ export class TotemEngine {
     this.#turn(() => this.#step({ kind: 'multicast', payload, safe: true }));
   }
 
-  // --- versions of corosync.conf ---
-
-  /** A file on trial may be taken back: until it is confirmed the version before it speaks for this node. */
-  #announcedVersion(): number {
-    const before = this.#options.beforeTrial();
-    if (before === null) return this.#settings.configVersion;
-    const settings = engineSettings(before);
-    return settings.ok ? settings.value.configVersion : this.#settings.configVersion;
-  }
-
-  #outdated(peer: NodeId, version: number): void {
-    const by = `${this.#nameOf(peer)} has version ${version} of corosync.conf`;
-    if (this.#outdatedBy === null)
-      this.#log(
-        'warning',
-        `${by} and this node has ${this.#announced}: it stays out of the ring until it has the newer one`,
-      );
-    this.#outdatedBy = by;
-    this.#exchanged(this.#exchange.outdated(peer, version, this.#announced, performance.now()));
-    this.#server.pushStatus();
-  }
-
-  #keptOut(peer: NodeId, version: number): void {
-    const mine = this.#announced;
-    const words =
-      version < mine
-        ? 'it is kept out until it has the newer file, which it can ask for'
-        : 'the cluster has quorum with its own: put the cluster’s file there, or apply the change through the cluster';
-    this.#log(
-      'warning',
-      `${this.#nameOf(peer)} has version ${version} of corosync.conf and this ring ${mine}: ${words}`,
-    );
-  }
-
-  #confToGive(): { readonly version: number; readonly conf: string } | null {
-    if (this.#options.beforeTrial() !== null) return null;
-    try {
-      return { version: this.#settings.configVersion, conf: readFileSync(this.#layout.corosyncConf, 'utf8') };
-    } catch {
-      return null;
-    }
-  }
-
-  #exchanged(effects: readonly ConfExchangeEffect[]): void {
-    for (const effect of effects) {
-      if (effect.kind === 'send') this.#wire.send([effect.to], effect.payload, false);
-      else void this.#takeOffer(effect.by, effect.conf);
-    }
-  }
-
-  /** Puts a newer file on the disk and runs it. What speaks against it goes to the log, once a second at most. */
-  async #takeOffer(by: NodeId, conf: string): Promise<void> {
-    if (this.#phase !== 'outdated') return;
-    const refusal = this.#offerRefusal(conf);
-    if (refusal !== null)
-      return this.#log('warning', `corosync.conf as ${this.#nameOf(by)} has it is not installed: ${refusal}`);
-    const file = this.#layout.corosyncConf;
-    try {
-      writeFileSync(`${file}.new`, conf, { mode: 0o644, flush: true });
-      renameSync(file, `${file}.bak`);
-      renameSync(`${file}.new`, file);
-      this.#log('notice', `corosync.conf of ${this.#nameOf(by)} is installed; the one before is ${file}.bak`);
-      await this.#reload();
-    } catch (error) {
-      this.#log('error', `corosync.conf of ${this.#nameOf(by)} could not be taken over: ${wordsOf(error)}`);
-    }
-  }
-
-  #offerRefusal(conf: string): string | null {
-    const offered = engineSettings(conf);
-    if (!offered.ok) return offered.error;
-    const { configVersion, clusterName, nodes } = offered.value;
-    if (configVersion <= this.#settings.configVersion) return `it has version ${configVersion}`;
-    if (clusterName !== this.#settings.clusterName) return `it is of the cluster ${clusterName}`;
-    if (!nodes.some((node) => node.nodeId === this.#self.nodeId))
-      return 'this node is no longer in its nodelist: it was removed from the cluster';
-    return null;
-  }
-
   // --- status, configuration ---
 
   #status(): EngineStatus {
@@ -409,7 +309,8 @@ export class TotemEngine {
 
   #state(): EngineStatus['state'] {
     if (this.#phase === 'operational') return { kind: 'operational' };
-    if (this.#outdatedBy !== null) return { kind: 'outdated', reason: this.#outdatedBy };
+    const { outdatedBy } = this.#versions;
+    if (outdatedBy !== null) return { kind: 'outdated', reason: outdatedBy };
     return { kind: 'forming' };
   }
 
@@ -422,64 +323,42 @@ export class TotemEngine {
       .join();
     if (shown !== this.#linksShown) this.#server.pushStatus();
     this.#linksShown = shown;
-    const announced = this.#announcedVersion();
-    if (announced !== this.#announced) this.#turn(() => this.#announce(announced));
+    if (this.#versions.look()) this.#turn(() => this.#announce());
   }
 
-  #announce(version: number): void {
-    this.#announced = version;
+  #announce(): void {
     const { nodes, timeouts } = this.#settings;
-    this.#step({ kind: 'peers', peers: nodes.map((node) => node.nodeId), timeouts, version });
+    const peers = nodes.map((node) => node.nodeId);
+    this.#step({ kind: 'patient', patient: this.#wire.reorders });
+    this.#step({ kind: 'peers', peers, timeouts, version: this.#versions.announced });
   }
 
-  #wireConfig() {
-    return wireConfig(this.#settings, this.#endpoints, this.#keys, this.#self.nodeId);
+  /** One after the other: two that overlap could leave a mixture of their files. */
+  #reload(): Promise<ReloadReport> {
+    const reloaded = this.#reloading.then(() => this.#load());
+    this.#reloading = reloaded.catch(() => undefined);
+    return reloaded;
   }
 
-  async #reload(): Promise<ReloadReport> {
+  /** Rejects with ConfRefused or a sentence; then everything runs on as before. */
+  async #load(): Promise<ReloadReport> {
     const settings = readSettings(this.#layout);
     const self = settings.nodes.find((node) => node.nodeId === this.#self.nodeId);
     if (self === undefined) throw new ConfRefused(`node ${this.#self.nodeId}, this one, is not in the nodelist`);
     const { live, needsRestart, effective } = compareSettings(this.#settings, settings, this.#self.nodeId);
-    const keys = keysOf(this.#layout, effective);
+    const keys = readClusterKeys(this.#layout, effective);
     const endpoints = await endpointsOf(effective.nodes, effective.ipVersion);
+    await this.#wire.reconfigure(wireConfig(effective, endpoints, keys, this.#self.nodeId), performance.now());
     this.#settings = effective;
-    this.#endpoints = endpoints;
-    this.#keys = keys;
-    await this.#wire.reconfigure(this.#wireConfig(), performance.now());
     this.#votes.settings(effective.quorum);
-    this.#turn(() => this.#announce(this.#announcedVersion()));
+    this.#versions.look();
+    this.#turn(() => this.#announce());
     this.#log('notice', `corosync.conf version ${effective.configVersion} is loaded`);
     this.#server.pushStatus();
     return { configVersion: effective.configVersion, live, needsRestart };
   }
 }
 
-const windowFor = (datagram: number): number =>
-  Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, Math.floor(ROTATION_BYTES / datagram)));
-
-const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function readSettings(layout: NodeLayout): EngineSettings {
-  let text: string;
-  try {
-    text = readFileSync(layout.corosyncConf, 'utf8');
-  } catch (error) {
-    throw new ConfRefused(`${layout.corosyncConf} cannot be read: ${error instanceof Error ? error.message : ''}`);
-  }
-  const settings = engineSettings(text);
-  if (!settings.ok) throw new ConfRefused(`${layout.corosyncConf} is refused:\n${settings.error}`);
-  return settings.value;
-}
-
-function keysOf(layout: NodeLayout, { crypto }: EngineSettings): readonly ClusterKey[] {
-  if (crypto === 'none') return [];
-  const files = readKeys(layout);
-  if (!files.ok) throw new ConfRefused(files.error);
-  return clusterKeys(files.value, crypto);
-}
-
-function localAddresses(): Set<string> {
-  const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-  return new Set(all.map((entry) => entry.address));
-}
+/** `asked`: window_size of corosync.conf, or null. */
+const windowFor = (datagram: number, asked: number | null): number =>
+  asked ?? Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, Math.floor(ROTATION_BYTES / datagram)));
