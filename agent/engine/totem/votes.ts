@@ -125,6 +125,11 @@ export class Votes {
         'notice',
         `this node is within the part that has quorum: ${totalVotes} of ${expectedVotes} votes`,
       );
+    else if (totalVotes >= quorum)
+      this.#ports.log(
+        'warning',
+        'quorum is lost: the other of the two nodes may go on alone. If it is really off: pvecm expected 1',
+      );
     else this.#ports.log('warning', `quorum is lost: ${totalVotes} votes, ${quorum} needed`);
     this.#ports.quorate(after.quorate);
   }

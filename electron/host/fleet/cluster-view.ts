@@ -148,6 +148,11 @@ function summarise(
     return readOnly === null ? `Quorate: ${count}.` : `Quorate: ${count}. Read-only for now: ${sentence(readOnly)}`;
   }
   if (quorum.totalVotes >= quorum.quorum) {
+    if (quorum.flags.includes('2Node') && engine.engine === 'totem')
+      return (
+        `No quorum: ${count}. With two_node, of two that lose each other the one with the lower id goes on, and so does ` +
+        `one whose peer was stopped in order. If the other is really off: pvecm expected 1. ${halt}.`
+      );
     const until = quorum.flags.includes('WaitForAll')
       ? 'wait_for_all holds until every node has been seen at once'
       : 'the engine holds quorum back';
