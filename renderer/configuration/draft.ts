@@ -8,6 +8,7 @@ import {
   plannedChanges,
   reloadFindings,
   type Diagnostic,
+  type Dialect,
   type PlannedChange,
 } from '../../agent/conf/index.ts';
 import type { EngineKind, OpenedConf } from '../../electron/host/api.ts';
@@ -30,13 +31,14 @@ export interface Draft {
   merge(theirs: OpenedConf): number;
 }
 
-export function useDraft(engine: () => EngineKind): Draft {
+export function useDraft(engine: () => EngineKind, read: () => Dialect | null = () => null): Draft {
   const opened = shallowRef<OpenedConf | null>(null);
   const text = ref('');
   const edition = ref(0);
   const original = computed(() => opened.value?.file.text ?? '');
   const version = computed(() => opened.value?.file.configVersion ?? 0);
-  const dialect = computed(() => (engine() === 'corosync' ? 'corosync3' : 'ringmaster'));
+  /** An adopted cluster tells by its versions which rules its file is read by. */
+  const dialect = computed((): Dialect => read() ?? (engine() === 'corosync' ? 'corosync3' : 'ringmaster'));
   // What is wrong in the file, and what of it a reload would not bring into effect.
   const problems = computed(() =>
     [

@@ -3,7 +3,8 @@ import { defineStore } from 'pinia';
 import { shallowRef } from 'vue';
 
 export type OpenDialog =
-  | { readonly kind: 'add-host' }
+  | { readonly kind: 'add-host'; readonly name?: string; readonly address?: string }
+  | { readonly kind: 'remove-node'; readonly clusterId: string; readonly nodeId: number }
   | { readonly kind: 'join'; readonly clusterId: string; readonly hostId: string }
   | { readonly kind: 'create'; readonly hostId: string }
   | { readonly kind: 'operation'; readonly operationId: string }

@@ -26,6 +26,9 @@ export function readOnlyWords(cluster: ClusterView): string | null {
   const { quorum, seenFrom, writability } = cluster;
   const readOnly = writability === 'read-only' || (writability === 'unknown' && seenFrom !== null && !quorum.quorate);
   if (!readOnly) return null;
+  if (cluster.adopted !== null && cluster.adopted.manager !== 'proxmox') {
+    return `This cluster has no quorum (${votesWords(cluster)}, ${quorum.quorum} needed): what needs it stands still until nodes return.`;
+  }
   if (quorum.quorate) {
     return 'This cluster is read-only for now: its configuration tree is being brought in sync. Files in /etc/pve can be read, not changed.';
   }

@@ -10,7 +10,7 @@ export interface HostWords {
 }
 
 /** The most pressing thing to say of a host. */
-export function hostWords({ connection, agent, report }: HostView): HostWords {
+export function hostWords({ connection, agent, report, adopted, clusterId }: HostView): HostWords {
   switch (connection.kind) {
     case 'connecting':
       return { tone: 'quiet', label: 'Connecting' };
@@ -29,7 +29,8 @@ export function hostWords({ connection, agent, report }: HostView): HostWords {
     case 'unknown':
       return { tone: 'quiet', label: 'Looking for the agent' };
     case 'absent':
-      return { tone: 'quiet', label: 'No agent yet' };
+      if (adopted === null || clusterId === null) return { tone: 'quiet', label: 'No agent yet' };
+      return adopted.running ? { tone: 'good', label: 'Read over SSH' } : { tone: 'bad', label: 'Corosync is stopped' };
     case 'installing':
       return { tone: 'accent', label: 'Installing the agent' };
     case 'failed':

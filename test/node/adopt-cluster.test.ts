@@ -205,7 +205,7 @@ describe('a cluster that runs Corosync and not our agent', { skip: whyNoAdoptNod
     const plan = await app.planConf(theCluster().id, setValue(file.text, 'totem', 'token', '6000'), file.digest);
     await nodes.run(
       'db2',
-      'mkdir -p /run/ringmaster-trial; sleep 60 >/dev/null 2>&1 & echo $! > /run/ringmaster-trial/pid',
+      'rm -rf /run/ringmaster-trial; mkdir /run/ringmaster-trial; sleep 60 >/dev/null 2>&1 & echo $! > /run/ringmaster-trial/pid',
     );
     const { text, baseDigest, method } = plan;
     const { operation } = await app.applyConf(theCluster().id, { text, baseDigest, method, confirmWithinMs: 10_000 });
