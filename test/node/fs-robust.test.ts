@@ -1,0 +1,102 @@
+/**
+ * Nobody hangs on the mount for good: a stopped engine, a killed or stopped pmxcfs, an unmount while writers wait.
+ * One node of three is mistreated; the others go on.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { LabNodes, until, whyNoLab } from './lab-nodes.ts';
+
+const ENGINE = '$(pgrep -f "agent.mjs engin[e]")';
+const PMXCFS = '$(pgrep -f "agent.mjs pmxcf[s]")';
+
+describe('the mount under mistreatment', { skip: whyNoLab }, () => {
+  const nodes = new LabNodes();
+  const pidOf = (node: string): number => Number(nodes.on(node, `echo ${PMXCFS}`).out.trim());
+  const serves = (node: string): boolean => nodes.on(node, 'timeout 5 sh -c "echo x > /etc/pve/probe"').code === 0;
+  /** Another process serves than before, at one mount. */
+  const isBack = (node: string, before: number): boolean => {
+    const now = pidOf(node);
+    return now > 0 && now !== before && serves(node);
+  };
+  const mounts = (node: string): string => nodes.run(node, 'grep -c " /etc/pve " /proc/mounts').trim();
+
+  before(() => void nodes.good('up', '--free', '0'));
+  after(() => nodes.remove());
+
+  test('while the engine is stopped reads go on, a signal ends a write, and the rest of the writers get EIO in time', async () => {
+    nodes.run('pve1', 'echo there > /etc/pve/there');
+    nodes.run('pve1', `kill -STOP ${ENGINE}`);
+    try {
+      const begun = Date.now();
+      const waiting = nodes.begin('pve1', 'echo x > /etc/pve/waits');
+      const interrupted = nodes.on('pve1', 'timeout -k 20 -s INT 2 sh -c "echo x > /etc/pve/signal"');
+      assert.match(interrupted.err, /Interrupted system call/);
+      assert.equal(nodes.run('pve1', 'timeout 5 cat /etc/pve/there'), 'there\n');
+      const { code, err } = await waiting.ended;
+      assert.notEqual(code, 0);
+      assert.match(err, /Input\/output error|Permission denied/);
+      assert.ok(Date.now() - begun < 60_000, 'the writer waited for more than 60 s');
+    } finally {
+      nodes.run('pve1', `kill -CONT ${ENGINE}`);
+    }
+    await until('pve1 can write again', 30_000, () => serves('pve1'));
+  });
+
+  test('an unmount while a writer waits works, and pmxcfs mounts again', async () => {
+    const pid = pidOf('pve1');
+    nodes.run('pve1', `kill -STOP ${ENGINE}`);
+    try {
+      const waiting = nodes.begin('pve1', 'echo x > /etc/pve/waits2');
+      await until('the writer waits', 10_000, () => nodes.on('pve1', 'pgrep -f waits[2]').code === 0);
+      nodes.run('pve1', 'timeout -s KILL 10 umount -l /etc/pve');
+      nodes.run('pve1', `kill -CONT ${ENGINE}`);
+      await waiting.ended;
+    } finally {
+      nodes.on('pve1', `kill -CONT ${ENGINE}`);
+    }
+    await until('it is mounted again', 30_000, () => isBack('pve1', pid));
+    assert.equal(mounts('pve1'), '1');
+  });
+
+  test('after kill -9 of pmxcfs while it is written to it is mounted cleanly, and what was acknowledged is there', async () => {
+    const pid = pidOf('pve2');
+    const writer = nodes.begin(
+      'pve2',
+      'for i in $(seq 1 500); do echo $i > /etc/pve/k$i || break; echo $i; done; exit 0',
+    );
+    await until('it writes', 10_000, () => nodes.on('pve2', 'test -e /etc/pve/k3').code === 0);
+    nodes.run('pve2', `kill -9 ${pid}`);
+    const { out } = await writer.ended;
+    const last = out.trim().split('\n').at(-1) ?? '';
+    await until('it is mounted again', 30_000, () => isBack('pve2', pid));
+    assert.equal(mounts('pve2'), '1');
+    assert.equal(nodes.run('pve3', `cat /etc/pve/k${last}`), `${last}\n`);
+  });
+
+  test('a stopped pmxcfs can be unmounted by force', async () => {
+    const pid = pidOf('pve2');
+    nodes.run('pve2', `kill -STOP ${pid}`);
+    try {
+      nodes.run('pve2', 'timeout -s KILL 10 umount -i -c -f -l /etc/pve');
+    } finally {
+      nodes.run('pve2', `kill -CONT ${pid}`);
+    }
+    await until('it is mounted again', 30_000, () => isBack('pve2', pid));
+  });
+
+  test('stopping the service ends the mount while a file is open, and starting it brings it back', async () => {
+    nodes.run('pve3', 'echo x > /etc/pve/open');
+    const holder = nodes.begin('pve3', 'exec 5< /etc/pve/open; read line');
+    await until(
+      'it is held',
+      10_000,
+      () => nodes.on('pve3', 'ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q /etc/pve/open').code === 0,
+    );
+    const pid = pidOf('pve3');
+    nodes.run('pve3', `kill ${pid}`);
+    await until('it is mounted again', 30_000, () => isBack('pve3', pid));
+    assert.equal(mounts('pve3'), '1');
+    holder.child.stdin?.end('\n');
+    await holder.ended;
+  });
+});
