@@ -5,7 +5,7 @@
  *   --only speed,echo,start,kill,pause,idle    some of it        --engine ours    without the peer
  *   --quick    one short run each              --sizes 64,1600   --nodes 3,5      --plain | --secret
  *   --sources  ours from the type-stripped sources instead of the bundle that runs on nodes
- *   --profile DIR    a CPU profile of the sender's engine for each size, nothing else
+ *   --profile DIR    a CPU profile of the sender's engine for each size (speed) and at rest (idle)
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -178,20 +178,29 @@ class RingBench {
 
   /** Each size with engines of its own, so that each has a profile of its own, of the measured time only. */
   async #profiles(encrypted: boolean, directory: string): Promise<void> {
-    for (const bytes of this.#plan.sizes) {
+    const { only, sizes, measured } = this.#plan;
+    for (const bytes of [
+      ...(only.includes('idle') ? ['idle' as const] : []),
+      ...(only.includes('speed') ? sizes : []),
+    ]) {
       const place = join(directory, `${encrypted ? 'aes256' : 'plain'}-${bytes}`);
       mkdirSync(place, { recursive: true });
-      const measure = async (clusters: readonly BenchCluster[]): Promise<Speed[]> => {
+      const measure = async (clusters: readonly BenchCluster[]): Promise<{ from: number; to: number }> => {
         for (const cluster of clusters) await cluster.start();
         for (const cluster of clusters) await populate(cluster);
-        return this.#speeds(clusters, bytes);
+        if (bytes !== 'idle') {
+          const [result] = await this.#speeds(clusters, bytes);
+          if (result === undefined) throw new Error('nothing was measured');
+          showSpeed(bytes, { ours: result, theirs: undefined });
+          return result;
+        }
+        await idle(clusters, measured);
+        return { from: performance.now() - measured, to: performance.now() };
       };
       const args = ['--cpu-prof', `--cpu-prof-dir=${place}`];
-      const [result] = await this.#with([{ engine: 'ours', encrypted }], 3, measure, args);
-      if (result === undefined) continue;
-      console.log(`\n  the sender's engine at ${bytes} B (${place}):`);
-      for (const line of topOfProfile(place, 30, result)) console.log(`    ${line}`);
-      showSpeed(bytes, { ours: result, theirs: undefined });
+      const window = await this.#with([{ engine: 'ours', encrypted }], 3, measure, args);
+      console.log(`  the sender's engine, ${bytes === 'idle' ? bytes : `${bytes} B`} (${place}):`);
+      for (const line of topOfProfile(place, 30, window)) console.log(`    ${line}`);
     }
   }
 
