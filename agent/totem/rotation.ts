@@ -9,6 +9,7 @@ const MOST_UNCONFIRMED = 2000;
 const MOST_UNCONFIRMED_BYTES = 32 * 1024 * 1024;
 /** Retransmissions asked for in one token, where it has the room. */
 const MOST_MISSING = 60;
+const NOTHING: ReadonlySet<number> = new Set();
 
 export interface NextBody {
   /** MESSAGE_OVERHEAD free bytes, then the body. */
@@ -45,6 +46,8 @@ export class Rotation {
   private waitedLastVisit = 0;
   private idleVisits = 0;
   private lastSeq = 0;
+  /** What this node has resent at its last visit. */
+  private lastResent: ReadonlySet<number> = NOTHING;
 
   /** Nothing was sent by anyone for two rotations: the token may rest. */
   get rests(): boolean {
@@ -65,8 +68,9 @@ export class Rotation {
     const others = Math.max(0, token.flow - this.sentLastVisit);
     const waiting = visitor.waiting();
     const backlog = Math.max(0, token.backlog - this.waitedLastVisit) + waiting;
-    const { resent, stillMissing } = resend(token.missing, log, visitor);
-    const sent = sendNew(token, visitor, allowance(token, visitor, others + resent, waiting, backlog));
+    const { resent, stillMissing } = resend(token.missing, log, this.lastResent, visitor);
+    this.lastResent = resent;
+    const sent = sendNew(token, visitor, allowance(token, visitor, others + resent.size, waiting, backlog));
     const seq = token.seq + sent;
     let { aru, aruSetter } = token;
     if (log.aru < aru || aruSetter === visitor.self || aruSetter === 0) {
@@ -80,10 +84,10 @@ export class Rotation {
     // What the token said at two visits in a row, everybody in between has seen and not contradicted.
     const stable = Math.min(aru, this.lastAru);
     this.lastAru = aru;
-    this.sentLastVisit = sent + resent;
+    this.sentLastVisit = sent + resent.size;
     this.waitedLastVisit = waiting;
     const quiet = countQuiet(token.quiet, sent === 0 && log.aru >= seq, visitor);
-    const flow = others + sent + resent;
+    const flow = others + sent + resent.size;
     this.idleVisits = flow === 0 && missing.length === 0 && stable === seq ? this.idleVisits + 1 : 0;
     const { kind, ring } = token;
     const hop = token.hop + 1;
@@ -92,19 +96,28 @@ export class Rotation {
   }
 }
 
+/**
+ * What somebody asks for and this node has. It is struck off the list, unless this node has resent it at its last
+ * visit too: the one that asks may not hear this node, so the next one shall resend it as well.
+ */
 function resend(
   asked: readonly number[],
   log: MessageLog,
+  lastResent: ReadonlySet<number>,
   visitor: Visitor,
-): { readonly resent: number; readonly stillMissing: readonly number[] } {
-  if (asked.length === 0) return { resent: 0, stillMissing: asked };
+): { readonly resent: ReadonlySet<number>; readonly stillMissing: readonly number[] } {
+  if (asked.length === 0) return { resent: NOTHING, stillMissing: asked };
+  const resent = new Set<number>();
   const stillMissing: number[] = [];
   for (const seq of asked) {
     const message = log.get(seq);
-    if (message === undefined) stillMissing.push(seq);
-    else visitor.resend(message.packet);
+    if (message !== undefined) {
+      resent.add(seq);
+      visitor.resend(message.packet);
+    }
+    if (message === undefined || lastResent.has(seq)) stillMissing.push(seq);
   }
-  return { resent: asked.length - stillMissing.length, stillMissing };
+  return { resent, stillMissing };
 }
 
 function withOwn(stillMissing: readonly number[], log: MessageLog, overdue: number, most: number): readonly number[] {
