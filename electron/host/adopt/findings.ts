@@ -188,7 +188,8 @@ function oldDialect(nodes: readonly AskedNode[]): AdoptedFinding[] {
           tone: 'warn',
           sentence:
             'corosync.conf is written for Corosync 2: its redundant rings (rrp_mode, ringnumber) mean nothing to Corosync 3.',
-          advice: 'Open Configuration and press Convert to links: the rings become links of knet, and each step is explained.',
+          advice:
+            'Open Configuration and press Convert to links: the rings become links of knet, and each step is explained.',
         },
       ]
     : [

@@ -44,6 +44,8 @@ const PAST_EVENTS = 200;
 /** How often a host without an agent is looked at, in milliseconds: with Corosync on it, and without. */
 const ADOPTED_EVERY_MS = 3000;
 const ABSENT_EVERY_MS = 15_000;
+/** A host that is connected and has not answered for so long is shown by what it said last. */
+const STALE_MS = 45_000;
 /** Versions and packages are asked for again after so many looks. */
 const WHOLE_EVERY = 40;
 
@@ -94,7 +96,8 @@ export class HostLink {
 
   /** Without an agent, but Corosync on it answers now. */
   get adoptedLive(): boolean {
-    return this.adopted !== null && this.#client === null && this.connection.kind === 'connected';
+    const fresh = Date.now() - this.toldMs < STALE_MS;
+    return this.adopted !== null && fresh && this.#client === null && this.connection.kind === 'connected';
   }
 
   /** Looks at a host without an agent now, and not when its time comes. Rejects when it cannot be asked. */
@@ -217,7 +220,8 @@ export class HostLink {
     try {
       const found = await detectAgent(ssh);
       if (found.version === null) {
-        const facts = this.lab ? null : await this.#look(ssh);
+        // One look that fails, on a host that is busy, is no failure of the host's: what it said last grows old.
+        const facts = this.lab ? null : await this.#look(ssh).catch(() => this.adopted);
         // A failed installation stays on the screen with its reason.
         if (this.agent.kind !== 'failed') this.#setAgent({ kind: 'absent' });
         // Someone else may install it: the lab's own start, or a colleague.
