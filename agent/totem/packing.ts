@@ -2,6 +2,7 @@
  * Payloads in and out of message bodies: small ones are packed together, large ones cut into fragments.
  * A body is a row of chunks: flags (1 byte: first, last), length (2 bytes), bytes; what is left of it is zeros.
  */
+import { Fifo } from './fifo.ts';
 import type { NodeId } from './ids.ts';
 
 const FIRST = 1;
@@ -21,16 +22,13 @@ interface Outgoing extends Multicast {
 
 /** Payloads waiting for the token, in order. */
 export class Outbox {
-  private queue: Outgoing[] = [];
+  private readonly queue = new Fifo<Outgoing>();
   /** Wholly sent, not yet delivered to ourselves: what a change of ring may have cut in two. */
-  private underway: Outgoing[] = [];
-  /** Of `queue` and of `underway`: where they begin. */
-  private first = 0;
-  private firstUnderway = 0;
+  private readonly underway = new Fifo<Outgoing>();
   private waiting = 0;
 
   get size(): number {
-    return this.queue.length - this.first;
+    return this.queue.length;
   }
   /** What waits, in bytes. */
   get bytes(): number {
@@ -58,7 +56,7 @@ export class Outbox {
     const body = buffer.subarray(ahead);
     let at = 0;
     let safe = false;
-    for (let head = this.queue[this.first]; head !== undefined; head = this.queue[this.first]) {
+    for (let head = this.queue.peek(); head !== undefined; head = this.queue.peek()) {
       const free = body.length - at - CHUNK_OVERHEAD;
       const left = head.payload.length - head.sent;
       // A fragment smaller than this is not worth its chunk: better whole in the next body.
@@ -74,13 +72,8 @@ export class Outbox {
       this.waiting -= size;
       safe ||= head.safe;
       if (!last) break;
-      this.first += 1;
+      this.queue.shift();
       this.underway.push(head);
-    }
-    // A long queue is not moved for each payload that leaves it.
-    if (this.first > 1024) {
-      this.queue = this.queue.slice(this.first);
-      this.first = 0;
     }
     // While more waits every body has one size, so that the kernel takes many in one call; the rest of it is zeros.
     return { buffer: this.size > 0 ? buffer : buffer.subarray(0, ahead + at), safe };
@@ -88,22 +81,14 @@ export class Outbox {
 
   /** One of our own payloads was delivered to us. Delivery keeps our order, so it is the oldest. */
   ownDelivered(): void {
-    this.firstUnderway += 1;
-    if (this.firstUnderway <= 1024) return;
-    this.underway = this.underway.slice(this.firstUnderway);
-    this.firstUnderway = 0;
+    this.underway.shift();
   }
 
   /** A new ring: takes back, in order, everything that was not delivered whole on the old one. */
   takeBack(): Multicast[] {
-    const waiting = [...this.underway.slice(this.firstUnderway), ...this.queue.slice(this.first)];
-    const all = waiting.map(({ payload, safe }) => ({ payload, safe }));
-    this.underway = [];
-    this.queue = [];
-    this.first = 0;
-    this.firstUnderway = 0;
+    const waiting = [...this.underway.take(), ...this.queue.take()];
     this.waiting = 0;
-    return all;
+    return waiting.map(({ payload, safe }) => ({ payload, safe }));
   }
 }
 

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { DATA, groupMessage } from '../../agent/engine/totem/group-message.ts';
 import { Groups, type GroupEvent } from '../../agent/engine/totem/groups.ts';
 import { nodeId, type NodeId, type RingId } from '../../agent/totem/ids.ts';
 
 const [A, B, C] = [nodeId(1), nodeId(2), nodeId(3)];
-const bytes = (words: string): Uint8Array => new TextEncoder().encode(words);
+const said = (group: string, words: string): Uint8Array => groupMessage(DATA, group, new TextEncoder().encode(words));
 
 /** A total order: whatever a node sends is delivered to all at once, in the order of sending. */
 class Wire {
@@ -66,11 +67,11 @@ describe('groups', () => {
     const wire = new Wire();
     wire.ring(A, B);
     wire.of(A).join('files');
-    wire.of(A).multicast('files', bytes('early'));
+    wire.of(A).multicast(said('files', 'early'));
     wire.flow([A, B]);
     wire.of(B).join('files');
     wire.flow([A, B]);
-    wire.of(A).multicast('files', bytes('late'));
+    wire.of(A).multicast(said('files', 'late'));
     wire.of(B).join('other');
     wire.flow([A, B]);
     assert.deepEqual(wire.take(A), ['{1} +1 -', '1: early', '{1 2} +2 -', '1: late']);
@@ -83,7 +84,7 @@ describe('groups', () => {
     for (const node of [A, B, C]) wire.of(node).join('files');
     wire.flow([A, B, C]);
     wire.take(A);
-    wire.of(A).multicast('files', bytes('waits'));
+    wire.of(A).multicast(said('files', 'waits'));
     wire.ring(A, B);
     assert.deepEqual(wire.take(A), ['{1 2} + -3', '1: waits']);
     wire.ring(A, B, C);
@@ -106,7 +107,7 @@ describe('groups', () => {
     wire.ring(A);
     wire.of(A).join('files');
     wire.flow([A]);
-    for (const words of ['one', 'two', 'three']) wire.of(A).multicast('files', bytes(words));
+    for (const words of ['one', 'two', 'three']) wire.of(A).multicast(said('files', words));
     const given = [wire.of(A).next(), wire.of(A).next()].flatMap((payload) => payload ?? []);
     wire.take(A);
     wire.of(A).returned(given);

@@ -250,7 +250,7 @@ export class TotemClient implements Engine {
       return Promise.reject(new RangeError(`a group message has at most ${LARGEST_PAYLOAD} bytes`));
     // What is sent in one turn of the event loop leaves in one write.
     if (!writer.waits) setImmediate(() => writer.flush());
-    writer.data(group, 0, payload);
+    writer.data(group, payload);
     if (writer.unwritten < MOST_UNTAKEN) return TAKEN;
     writer.flush();
     return new Promise((resolve, reject) => {

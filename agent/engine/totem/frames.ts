@@ -1,14 +1,15 @@
 /**
  * The wire between the engine's process and its clients: length (4 bytes, big endian), type (1 byte),
- * body. Calls and status are JSON; group payloads are bytes and are not wrapped in text.
+ * body. Calls and status are JSON. A message of a group is its sender (4 bytes) and the message as it goes
+ * through the ring.
  */
 import type { Writable } from 'node:stream';
+import { DATA, GROUP_HEAD, groupBytes, GroupNames, nameBytes, putGroupHead } from './group-message.ts';
 
 const JSON_FRAME = 1;
 const DATA_FRAME = 2;
 const HEAD = 5;
-/** Sender (4 bytes) and length of the group's name (1 byte). */
-const DATA_HEAD = 5;
+const SENDER = 4;
 /** A payload of 1 MiB with its header; a longer frame is not ours. */
 const LONGEST = 8 * 1024 * 1024;
 /** Frames up to this size are put together into one write: a call of the system costs more than the copy. */
@@ -17,44 +18,14 @@ const WRITE = 64 * 1024;
 
 export type Frame =
   | { readonly kind: 'json'; readonly value: unknown }
-  /** `sender` is 0 on the way to the engine. */
-  | { readonly kind: 'data'; readonly group: string; readonly sender: number; readonly payload: Uint8Array };
-
-export function encodeFrame(frame: Frame): Buffer {
-  if (frame.kind === 'json') {
-    const text = Buffer.from(JSON.stringify(frame.value));
-    const bytes = Buffer.allocUnsafe(HEAD + text.length);
-    bytes.writeUInt32BE(text.length, 0);
-    bytes.writeUInt8(JSON_FRAME, 4);
-    bytes.set(text, HEAD);
-    return bytes;
-  }
-  const name = nameBytes(frame.group);
-  const bytes = Buffer.allocUnsafe(HEAD + DATA_HEAD + name.length + frame.payload.length);
-  putData(bytes, 0, name, frame.sender, frame.payload);
-  return bytes;
-}
-
-function putData(into: Buffer, at: number, name: Uint8Array, sender: number, payload: Uint8Array): void {
-  into.writeUInt32BE(DATA_HEAD + name.length + payload.length, at);
-  into[at + 4] = DATA_FRAME;
-  into.writeUInt32BE(sender, at + HEAD);
-  into[at + HEAD + 4] = name.length;
-  into.set(name, at + HEAD + DATA_HEAD);
-  into.set(payload, at + HEAD + DATA_HEAD + name.length);
-}
-
-/** There are few groups, and one name per message. */
-const names = new Map<string, Uint8Array>();
-const MOST_NAMES = 1000;
-
-function nameBytes(group: string): Uint8Array {
-  const known = names.get(group);
-  if (known !== undefined) return known;
-  const bytes = Buffer.from(group);
-  if (names.size < MOST_NAMES) names.set(group, bytes);
-  return bytes;
-}
+  /** `sender` is 0 on the way to the engine. `message`: group and payload as they go through the ring. */
+  | {
+      readonly kind: 'data';
+      readonly group: string;
+      readonly sender: number;
+      readonly payload: Uint8Array;
+      readonly message: Uint8Array;
+    };
 
 /** Frames out, in order: small ones leave together when `flush` is called. */
 export class FrameWriter {
@@ -76,36 +47,61 @@ export class FrameWriter {
   }
 
   json(value: unknown): void {
-    this.whole(encodeFrame({ kind: 'json', value }));
+    const text = Buffer.from(JSON.stringify(value));
+    const bytes = Buffer.allocUnsafe(HEAD + text.length);
+    putHead(bytes, 0, JSON_FRAME, text.length);
+    bytes.set(text, HEAD);
+    this.flush();
+    this.stream.write(bytes);
   }
 
-  data(group: string, sender: number, payload: Uint8Array): void {
+  /** Copies the payload: the caller may change it afterwards. */
+  data(group: string, payload: Uint8Array): void {
     const name = nameBytes(group);
-    const size = HEAD + DATA_HEAD + name.length + payload.length;
-    if (size > SMALL) return this.whole(encodeFrame({ kind: 'data', group, sender, payload }));
-    const into = this.room(size);
-    putData(into, this.filled, name, sender, payload);
-    this.filled += size;
+    const body = SENDER + GROUP_HEAD + name.length + payload.length;
+    const into = this.room(HEAD + body);
+    putHead(into, this.filled, DATA_FRAME, body);
+    into.writeUInt32BE(0, this.filled + HEAD);
+    into.set(payload, putGroupHead(into, this.filled + HEAD + SENDER, DATA, name));
+    this.filled += HEAD + body;
+    if (body > SMALL) this.flush();
+  }
+
+  /** Hands a message of the ring on. It must not change any more. */
+  message(sender: number, message: Uint8Array): void {
+    const large = message.length > SMALL;
+    const into = this.room(HEAD + SENDER + (large ? 0 : message.length));
+    putHead(into, this.filled, DATA_FRAME, SENDER + message.length);
+    into.writeUInt32BE(sender, this.filled + HEAD);
+    this.filled += HEAD + SENDER;
+    if (large) {
+      this.flush();
+      this.stream.write(message);
+      return;
+    }
+    into.set(message, this.filled);
+    this.filled += message.length;
   }
 
   flush(): void {
     if (this.pending === null || this.filled === 0) return;
     this.stream.write(this.pending.subarray(0, this.filled));
-    // The stream keeps what it was given: the next frames get a buffer of their own.
+    // The stream keeps what it was given: the next frames get what is left, or a buffer of their own.
     this.pending = this.pending.length - this.filled > SMALL ? this.pending.subarray(this.filled) : null;
     this.filled = 0;
   }
 
-  private whole(bytes: Buffer): void {
-    this.flush();
-    this.stream.write(bytes);
-  }
-
   private room(size: number): Buffer {
     if (this.pending !== null && this.filled + size > this.pending.length) this.flush();
-    if (this.pending === null || this.pending.length < size) this.pending = Buffer.allocUnsafeSlow(WRITE);
+    if (this.pending === null || this.pending.length < size)
+      this.pending = Buffer.allocUnsafeSlow(Math.max(WRITE, size));
     return this.pending;
   }
+}
+
+function putHead(into: Buffer, at: number, type: number, length: number): void {
+  into.writeUInt32BE(length, at);
+  into[at + 4] = type;
 }
 
 /** Cuts a byte stream into frames. Throws on what is not a stream of frames. */
@@ -114,8 +110,7 @@ export class FrameReader {
   private length = 0;
   /** Bytes of which nothing can be said before they are all here. */
   private needed = HEAD;
-  private lastName: Buffer = Buffer.alloc(0);
-  private lastGroup = '';
+  private readonly names = new GroupNames();
 
   *read(chunk: Buffer): Generator<Frame> {
     this.chunks.push(chunk);
@@ -142,13 +137,11 @@ export class FrameReader {
 
   private decode(type: number, body: Buffer): Frame {
     if (type === JSON_FRAME) return { kind: 'json', value: JSON.parse(body.toString('utf8')) as unknown };
-    if (type !== DATA_FRAME || body.length < DATA_HEAD) throw new Error(`a frame of type ${type} is not one of ours`);
-    const nameEnd = DATA_HEAD + (body[4] ?? 0);
-    const name = body.subarray(DATA_HEAD, nameEnd);
-    if (!name.equals(this.lastName)) {
-      this.lastName = Buffer.from(name);
-      this.lastGroup = name.toString('utf8');
-    }
-    return { kind: 'data', group: this.lastGroup, sender: body.readUInt32BE(0), payload: body.subarray(nameEnd) };
+    const message = body.subarray(SENDER);
+    const whole = message.length >= GROUP_HEAD && message.length >= GROUP_HEAD + (message[1] ?? 0);
+    if (type !== DATA_FRAME || !whole || message[0] !== DATA)
+      throw new Error(`a frame of type ${type} is not one of ours`);
+    const group = this.names.of(message);
+    return { kind: 'data', group, sender: body.readUInt32BE(0), payload: groupBytes(message), message };
   }
 }

@@ -3,17 +3,24 @@
  * leaves and messages are ordered together. After each change of ring the members first tell each
  * other which groups they are in; until all have, nothing else travels. A pure state machine.
  */
+import { Fifo } from '../../totem/fifo.ts';
 import type { View } from '../engine.ts';
 import type { NodeId, RingId } from '../../totem/ids.ts';
+import { DATA, groupBytes, groupMessage, GroupNames, JOIN, LEAVE } from './group-message.ts';
 
 export type GroupEvent =
   | { readonly kind: 'view'; readonly group: string; readonly view: View }
-  | { readonly kind: 'deliver'; readonly group: string; readonly sender: NodeId; readonly payload: Uint8Array };
+  /** `message` is what carried the payload through the ring. */
+  | {
+      readonly kind: 'deliver';
+      readonly group: string;
+      readonly sender: NodeId;
+      readonly payload: Uint8Array;
+      readonly message: Uint8Array;
+    };
 
-const JOIN = 1;
-const LEAVE = 2;
-const DATA = 3;
 const LISTS = 4;
+const NOTHING = new Uint8Array();
 
 const text = new TextEncoder();
 const words = new TextDecoder();
@@ -23,11 +30,9 @@ export class Groups {
   private readonly members = new Map<string, Set<NodeId>>();
   /** Members in the view last given out, by group. */
   private readonly shown = new Map<string, readonly NodeId[]>();
-  private queue: Uint8Array[] = [];
-  /** Where the queue begins: a long one is not moved for each payload that leaves it. */
-  private first = 0;
+  private queue = new Fifo<Uint8Array>();
   private queued = 0;
-  private readonly names = new Names();
+  private readonly names = new GroupNames();
   private ring: RingId | null = null;
   private ringMembers: readonly NodeId[] = [];
   /** The groups of each ring member, while they are being told; null when all are known. */
@@ -47,35 +52,31 @@ export class Groups {
   }
 
   join(group: string): void {
-    this.push(this.names.named(JOIN, group, new Uint8Array()));
+    this.push(groupMessage(JOIN, group, NOTHING));
   }
   leave(group: string): void {
-    this.push(this.names.named(LEAVE, group, new Uint8Array()));
+    this.push(groupMessage(LEAVE, group, NOTHING));
   }
-  multicast(group: string, payload: Uint8Array): void {
-    this.push(this.names.named(DATA, group, payload));
+  /** A message of the kind DATA, in the form of group-message.ts. */
+  multicast(message: Uint8Array): void {
+    this.push(message);
   }
 
   /** The next payload for the ring, or null when nothing waits or nothing may travel yet. */
   next(): Uint8Array | null {
     if (this.lists !== null) return null;
-    const payload = this.queue[this.first];
+    const payload = this.queue.shift();
     if (payload === undefined) return null;
-    this.first += 1;
     this.queued -= payload.length;
-    if (this.first > 1024 || this.first === this.queue.length) {
-      this.queue = this.queue.slice(this.first);
-      this.first = 0;
-    }
     return payload;
   }
 
   /** The ring gives back what it did not deliver before it changed. */
   returned(payloads: readonly Uint8Array[]): void {
     const ours = payloads.filter((payload) => payload[0] !== LISTS);
-    this.queue = [...ours, ...this.queue.slice(this.first)];
-    this.first = 0;
-    for (const payload of ours) this.queued += payload.length;
+    const waiting = this.queue.take();
+    for (const payload of ours) this.push(payload);
+    for (const payload of waiting) this.queue.push(payload);
   }
 
   /** A new ring. Gives what is to be multicast on it at once. */
@@ -94,8 +95,7 @@ export class Groups {
   /** A payload of the ring's total order. Gives the events for the groups that this node is in. */
   deliver(sender: NodeId, payload: Uint8Array): GroupEvent[] {
     if (payload[0] === LISTS) return this.told(sender, payload);
-    const length = payload[1] ?? 0;
-    const group = this.names.read(payload.subarray(2, 2 + length));
+    const group = this.names.of(payload);
     const nodes = this.members.get(group) ?? new Set();
     switch (payload[0]) {
       case JOIN:
@@ -106,7 +106,7 @@ export class Groups {
         return this.show(group, null);
       case DATA:
         if (!nodes.has(sender) || !nodes.has(this.self)) return [];
-        return [{ kind: 'deliver', group, sender, payload: payload.subarray(2 + length) }];
+        return [{ kind: 'deliver', group, sender, payload: groupBytes(payload), message: payload }];
       default:
         return [];
     }
@@ -145,40 +145,6 @@ export class Groups {
     this.queue.push(payload);
     this.queued += payload.length;
   }
-}
-
-/** Names of groups as bytes. The last one is kept both ways: most messages are of one group. */
-class Names {
-  private group = '';
-  private bytes = new Uint8Array();
-
-  /** Kind, length of the name, name, bytes. A name has at most 255 bytes (Groups' callers see to it). */
-  named(kind: number, group: string, bytes: Uint8Array): Uint8Array {
-    if (group !== this.group) this.keep(group, text.encode(group));
-    const name = this.bytes;
-    const payload = new Uint8Array(2 + name.length + bytes.length);
-    payload[0] = kind;
-    payload[1] = name.length;
-    payload.set(name, 2);
-    payload.set(bytes, 2 + name.length);
-    return payload;
-  }
-
-  read(name: Uint8Array): string {
-    if (!sameBytes(name, this.bytes)) this.keep(words.decode(name), name.slice());
-    return this.group;
-  }
-
-  private keep(group: string, bytes: Uint8Array<ArrayBuffer>): void {
-    this.group = group;
-    this.bytes = bytes;
-  }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return false;
-  return true;
 }
 
 /** A list that is damaged or not ours counts as no groups. */

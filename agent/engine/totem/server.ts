@@ -20,7 +20,8 @@ export interface EngineCore {
   status(): EngineStatus;
   join(group: string): void;
   leave(group: string): void;
-  multicast(group: string, payload: Uint8Array): void;
+  /** A message of a group that the client is in, in the form of group-message.ts. */
+  multicast(message: Uint8Array): void;
   /** Bytes that wait for the ring. */
   waiting(): number;
   setExpectedVotes(votes: number): void;
@@ -90,7 +91,7 @@ export class EngineServer {
       if (holder.groups.get(event.group) !== true) return;
       this.#tell(holder, { kind: 'view', group: event.group, view: event.view });
     } else if (holder.groups.get(event.group) === true) {
-      holder.writer.data(event.group, event.sender, event.payload);
+      holder.writer.message(event.sender, event.message);
       this.#unflushed.add(holder);
     }
   }
@@ -150,7 +151,7 @@ export class EngineServer {
   #take(client: Client, frame: Frame): void {
     if (frame.kind === 'data') {
       if (!client.groups.has(frame.group)) throw new Error(`it sent to the group ${frame.group} that it is not in`);
-      this.#core.multicast(frame.group, frame.payload);
+      this.#core.multicast(frame.message);
       return;
     }
     const request = frame.value as EngineRequest; // our own client's; each field is checked where it is used

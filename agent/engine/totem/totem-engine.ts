@@ -132,7 +132,7 @@ export class TotemEngine {
         status: () => this.#status(),
         join: (group) => this.#turn(() => this.#groups.join(group)),
         leave: (group) => this.#turn(() => this.#groups.leave(group)),
-        multicast: (group, payload) => this.#turn(() => this.#groups.multicast(group, payload)),
+        multicast: (message) => this.#turn(() => this.#groups.multicast(message)),
         waiting: () => this.#groups.waiting,
         setExpectedVotes: (votes) => this.#setExpectedVotes(votes),
         reload: () => this.#reload(),
