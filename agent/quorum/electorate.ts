@@ -14,6 +14,18 @@ export interface Electorate {
   readonly expected: number;
 }
 
+/** An electorate as a node holds it in mind. */
+export interface Held extends Electorate {
+  /** Who holds it too, with the same open views since: came along with this node ever since it was quorate. */
+  readonly holders: readonly NodeId[];
+}
+
+/** The same electorate once only `nodes` have come along. */
+export const heldBy = <E extends Electorate>(electorate: E, nodes: readonly NodeId[]): E & Held => ({
+  ...electorate,
+  holders: nodes,
+});
+
 /**
  * Whether `present`, all of which know this electorate, may go on from it: more than half of the votes
  * expected, or exactly half with the node that breaks ties.
@@ -39,7 +51,7 @@ function tieNode(breaker: TieBreaker, members: readonly NodeId[]): NodeId | null
  * The electorate without those who left in order. Who said goodbye never acts in it again, so that two
  * pieces that heard different goodbyes still cannot both hold half of what remains.
  */
-export function without(rules: QuorumRules, electorate: Electorate, left: readonly NodeId[]): Electorate {
+export function without<E extends Electorate>(rules: QuorumRules, electorate: E, left: readonly NodeId[]): E {
   const members = electorate.members.filter((member) => !left.includes(member));
   if (!rules.leavesCount || members.length === electorate.members.length) return electorate;
   const expected = Math.min(electorate.expected, Math.max(rules.floor, votesOf(rules, members)));

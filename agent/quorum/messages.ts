@@ -1,7 +1,7 @@
 /**
  * What nodes tell each other about votes, in the ring's total order. Numbers are big-endian.
  *
- *   word       1, ring, flags, expected u32, forced u32, left nodes, base electorate (if flag 1), pending: u8, electorates
+ *   word       1, ring, flags, expected u32, forced u32, base electorate (if flag 1), pending: u8, electorates
  *   expected   2, votes u32, set by u32
  *   cancelWait 3, set by u32
  *   ring: representative u32, sequence u64; nodes: u16, u32 each; electorate: ring, nodes, expected u32
@@ -66,7 +66,6 @@ export function encodeQuorumMessage(message: QuorumMessage): Uint8Array {
       u8((word.base ? HAS_BASE : 0) | (word.incomplete ? INCOMPLETE : 0) | (word.forced === null ? 0 : FORCED));
       u32(word.expected);
       u32(word.forced ?? 0);
-      nodes(word.left);
       if (word.base) electorate(word.base);
       u8(word.pending.length);
       word.pending.forEach(electorate);
@@ -112,13 +111,12 @@ export function decodeQuorumMessage(bytes: Uint8Array): Result<QuorumMessage, st
     const expected = u32();
     const forced = u32();
     if ((flags & FORCED) === 0 && forced !== 0) throw new Malformed('forced votes without their flag');
-    const left = nodes();
     const base = (flags & HAS_BASE) === 0 ? null : electorate();
     const count = u8();
     if (count > MOST_PENDING) throw new Malformed(`${count} views that are not settled`);
     const pending = Array.from({ length: count }, electorate);
     const incomplete = (flags & INCOMPLETE) !== 0;
-    return { ring: of, base, pending, left, incomplete, forced: (flags & FORCED) === 0 ? null : forced, expected };
+    return { ring: of, base, pending, incomplete, forced: (flags & FORCED) === 0 ? null : forced, expected };
   };
   const message = (): QuorumMessage => {
     const kind = u8();

@@ -27,7 +27,7 @@
  */
 import { err, ok, type Result } from '../result.ts';
 import { sameRing, type NodeId, type RingId } from '../totem/ids.ts';
-import { carries, later, latest, without, type Electorate } from './electorate.ts';
+import { carries, heldBy, later, latest, without, type Electorate, type Held } from './electorate.ts';
 import { rulesOf, votesOf, type QuorumRules, type QuorumSettings } from './settings.ts';
 
 export { quorumSettingsOf, type QuorumKeys, type QuorumSettings, type TieBreaker } from './settings.ts';
@@ -54,8 +54,6 @@ export interface QuorumWord {
   readonly base: Electorate | null;
   /** Views since then, this one included, that it does not know to be settled. */
   readonly pending: readonly Electorate[];
-  /** Members of `base` that left in order. */
-  readonly left: readonly NodeId[];
   /** See QuorumMemory. */
   readonly incomplete: boolean;
   /** What the administrator set, while it is in effect. */
@@ -79,7 +77,7 @@ export type QuorumInput =
       readonly members: readonly NodeId[];
       /** Those who come along from this node's view before: the transitional configuration, this node included. */
       readonly from: readonly NodeId[];
-      /** Those who said goodbye since the view before: stopped in order, not lost. */
+      /** Members of this node's view before that said goodbye: stopped in order, not lost. */
       readonly left: readonly NodeId[];
       readonly now: number;
     }
@@ -103,9 +101,8 @@ export interface QuorumState {
   /** Words of this view; null when it is settled. */
   readonly words: ReadonlyMap<NodeId, QuorumWord> | null;
   readonly quorate: boolean;
-  readonly base: Electorate | null;
-  readonly pending: readonly Electorate[];
-  readonly left: readonly NodeId[];
+  readonly base: Held | null;
+  readonly pending: readonly Held[];
   readonly expected: number;
   readonly forced: number | null;
   readonly memory: QuorumMemory;
@@ -128,7 +125,6 @@ export function startQuorum(settings: QuorumSettings, memory: QuorumMemory | nul
     quorate: false,
     base: null,
     pending: [],
-    left: [],
     expected: rules.configured,
     forced: null,
     memory: memory ?? { incomplete: true, highestExpected: 0 },
@@ -161,8 +157,11 @@ export function stepQuorum(state: QuorumState, input: QuorumInput): Result<Quoru
 
 /** What this node is to multicast in the view it is in; null before the first. */
 export function quorumWord(state: QuorumState): QuorumWord | null {
-  const { ring, base, pending, left, forced, expected } = state;
-  return ring === null ? null : { ring, base, pending, left, forced, expected, incomplete: state.memory.incomplete };
+  const { ring, base, pending, forced, expected } = state;
+  if (ring === null) return null;
+  const bare = ({ ring, members, expected }: Held): Electorate => ({ ring, members, expected });
+  const told = { base: base === null ? null : bare(base), pending: pending.map(bare) };
+  return { ring, ...told, forced, expected, incomplete: state.memory.incomplete };
 }
 
 /** When the state wants a `timer`, in the clock of `now`; Infinity: not at all. */
@@ -199,16 +198,22 @@ function view(state: QuorumState, input: ViewInput): QuorumState {
   const { rules } = state;
   const members = [...input.members].sort((a, b) => a - b);
   const from = input.from.filter((node) => members.includes(node));
-  const gone = input.left.filter((node) => !members.includes(node));
-  const left = rules.leavesCount ? [...new Set([...state.left, ...gone])] : [];
-  const along =
-    state.base !== null &&
-    carries(rules, without(rules, state.base, left), from) &&
-    state.pending.every((one) => carries(rules, without(rules, one, left), from));
+  // Struck from what it was in, and from nothing later: it may have started again and be a member since.
+  const gone = input.left.filter((node) => state.members.includes(node));
+  const kept = (one: Held): Held => {
+    const rest = without(rules, one, gone);
+    return heldBy(
+      rest,
+      rest.holders.filter((node) => from.includes(node)),
+    );
+  };
+  const base = state.base === null ? null : kept(state.base);
+  const pending = state.pending.map(kept);
+  const along = base !== null && [base, ...pending].every((one) => carries(rules, one, one.holders));
   const quorate = along || majorityAtOnce(state, members);
   // Once quorum is lost, wait_for_all waits again (measured).
   const lost = (rules.waitForAll && !quorate) || state.pending.length >= MOST_PENDING;
-  const electorate = { ring: input.ring, members, expected: votesOf(rules, members) };
+  const electorate: Held = { ring: input.ring, members, expected: votesOf(rules, members), holders: members };
   // Before the view is settled, because who settles it may lower expected votes before this node has heard of it.
   const leaves = state.base !== null && electorate.expected < rules.allVotes;
   const next: QuorumState = {
@@ -217,9 +222,8 @@ function view(state: QuorumState, input: ViewInput): QuorumState {
     members,
     words: new Map(),
     quorate: quorate && !lost,
-    base: lost ? null : state.base,
-    left: lost ? [] : left,
-    pending: lost ? [electorate] : [...state.pending, electorate],
+    base: lost ? null : base,
+    pending: lost ? [electorate] : [...pending, electorate],
     expected: Math.max(state.expected, electorate.expected),
     memory: leaves ? remembered(state.memory, true) : state.memory,
   };
@@ -276,44 +280,42 @@ function settle(state: QuorumState, words: ReadonlyMap<NodeId, QuorumWord>, now:
   // Nobody can have settled this view with quorum: all members decide as this one does.
   const { ring } = state;
   const pending = state.pending.filter((one) => ring === null || !sameRing(one.ring, ring));
-  const base = rules.waitForAll ? null : state.base;
+  // The others may have open views that this node was not in: the next view is decided by words, not at once.
+  const base = rules.waitForAll || state.base === null ? null : heldBy(state.base, []);
   const top = rules.waitForAll ? null : latest(said.flatMap((word) => word.base ?? []));
   const expected = forced ?? (top === null ? whole : Math.max(top.expected, rules.lowers ? 0 : whole));
   return tracked({
     ...state,
     quorate: false,
     base,
-    left: base === null ? [] : state.left,
-    pending: base === null ? [] : pending,
+    pending: base === null ? [] : pending.map((one) => heldBy(one, [])),
     expected: Math.max(expected, total),
     forced,
     lowerAt: Infinity,
   });
 }
 
-/** The electorate that the members go on from, without those who left in order; null when they may not. */
+/** The electorate that the members go on from; null when they may not. */
 function goesOn(rules: QuorumRules, words: ReadonlyMap<NodeId, QuorumWord>): Electorate | null {
   const said = [...words.values()];
   const base = latest(said.flatMap((word) => word.base ?? []));
   if (base === null) return null;
-  const left = [...new Set(said.flatMap((word) => word.left))];
-  const nodes = [...words.keys()];
-  const knowing = (ring: RingId): NodeId[] =>
-    nodes.filter((node) => {
-      const word = words.get(node);
-      if (word === undefined) return false;
-      const known = [...(word.base === null ? [] : [word.base]), ...word.pending];
-      return known.some((one) => sameRing(one.ring, ring));
-    });
-  const holders = nodes.filter((node) => {
-    const own = words.get(node)?.base ?? null;
-    return own !== null && sameRing(own.ring, base.ring);
-  });
-  const rest = without(rules, base, left);
-  if (!carries(rules, rest, holders)) return null;
+  if (!carries(rules, base, holding(words, base.ring))) return null;
   const unsettled = said.flatMap((word) => word.pending).filter((one) => later(one.ring, base.ring));
-  const safe = unsettled.every((one) => carries(rules, without(rules, one, left), knowing(one.ring)));
-  return safe ? rest : null;
+  const safe = unsettled.every((one) => carries(rules, one, knowing(words, one.ring)));
+  return safe ? base : null;
+}
+
+/** Who goes on from the electorate of this ring. */
+function holding(words: ReadonlyMap<NodeId, QuorumWord>, ring: RingId): NodeId[] {
+  return [...words].flatMap(([node, { base }]) => (base !== null && sameRing(base.ring, ring) ? [node] : []));
+}
+
+/** Who says that it was in the view of this ring. */
+function knowing(words: ReadonlyMap<NodeId, QuorumWord>, ring: RingId): NodeId[] {
+  const was = ({ base, pending }: QuorumWord): boolean =>
+    [...(base === null ? [] : [base]), ...pending].some((one) => sameRing(one.ring, ring));
+  return [...words].filter(([, word]) => was(word)).map(([node]) => node);
 }
 
 /** The view becomes the electorate that the next one is measured by. */
@@ -325,9 +327,8 @@ function install(state: QuorumState, expected: number): QuorumState {
     ...state,
     words: null,
     quorate: true,
-    base: { ring, members, expected },
+    base: { ring, members, expected, holders: members },
     pending: [],
-    left: [],
     expected,
     forced: state.forced !== null && expected < wholeExpected(state) ? expected : null,
     memory: remembered(state.memory, !complete),
@@ -381,7 +382,7 @@ function reload(state: QuorumState, settings: QuorumSettings): QuorumState {
 /** Who left in order must not be counted by a majority that knows nothing of those it left behind. */
 function leave(state: QuorumState): QuorumState {
   const memory = state.rules.leavesCount ? remembered(state.memory, true) : state.memory;
-  return { ...state, quorate: false, base: null, pending: [], left: [], memory, lowerAt: Infinity };
+  return { ...state, quorate: false, base: null, pending: [], memory, lowerAt: Infinity };
 }
 
 const remembered = (memory: QuorumMemory, incomplete: boolean): QuorumMemory =>

@@ -17,7 +17,6 @@ const message: fc.Arbitrary<QuorumMessage> = fc.oneof(
       ring,
       base: fc.option(electorate),
       pending: fc.array(electorate, { maxLength: 5 }),
-      left: nodes,
       incomplete: fc.boolean(),
       forced: fc.option(u32),
       expected: u32,

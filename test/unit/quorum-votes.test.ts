@@ -332,6 +332,18 @@ describe('a view that breaks before all members have spoken', () => {
   });
 });
 
+test('a view that one of two halves has not heard the end of binds the node that meets it', () => {
+  const cluster = whole([0, 0, 3, 3], { autoTieBreaker: true, expectedVotesTracking: true });
+  const broken = [
+    { nodes: [3], heard: 2 },
+    { nodes: [4], heard: 0 },
+  ];
+  cluster.regroup({ nodes: [3, 4], broken });
+  cluster.regroup([1, 4]);
+  cluster.regroup([3], { nodes: [1, 4], broken: [{ nodes: [1, 4], heard: 0 }] });
+  assert.deepEqual(cluster.quorate(3, 1, 4), [true, false, false]);
+});
+
 describe('allow_downscale', () => {
   const keys = { allowDownscale: true, expectedVotes: 2 };
 
@@ -350,6 +362,25 @@ describe('allow_downscale', () => {
     cluster.kill(5);
     cluster.regroup([1, 2, 3, 4]);
     assert.equal(cluster.status(1).expectedVotes, 5);
+  });
+
+  test('a goodbye counts in the view that it was said in, not in one that the node is back in', () => {
+    const cluster = whole([1, 1, 0, 0], { allowDownscale: true, expectedVotes: 1, autoTieBreaker: true });
+    cluster.stop(1);
+    cluster.start(1);
+    cluster.regroup([1, 2]);
+    cluster.regroup([1], [2, 4]);
+    assert.deepEqual(cluster.quorate(1, 2), [true, false], '4 has heard the goodbye and does not know of the return');
+  });
+
+  test('who comes along counts only where it holds the same electorate', () => {
+    const cluster = whole(4, { allowDownscale: true, autoTieBreaker: true });
+    cluster.regroup([1, 2]);
+    cluster.stop(1);
+    cluster.start(1);
+    cluster.regroup([1, 3]);
+    cluster.regroup({ nodes: [1, 3], broken: [{ nodes: [1, 3], heard: 0 }] }, [2, 4]);
+    assert.deepEqual(cluster.quorate(1, 3), [false, false], '1 and 3 are half, with the tie, of what only 3 remembers');
   });
 
   test('those who left do not make a majority of their own', () => {
