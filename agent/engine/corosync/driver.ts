@@ -1,16 +1,18 @@
 /**
- * The distribution's Corosync as the engine: groups over CPG, votes over votequorum, both followed by an
- * asynchronous poll() and a synchronous dispatch (measured: an asynchronous dispatch crashes).
+ * The distribution's Corosync as the engine: groups over CPG, the ring over libquorum, votes over libvotequorum, what it
+ * read and counts over libcmap. Each of them notifies; all are followed by one asynchronous poll() and synchronous
+ * dispatches (measured: an asynchronous dispatch crashes).
  */
 import { readFileSync } from 'node:fs';
 import type { NodeLayout } from '../../node-layout.ts';
-import { nodeId, type NodeId, type RingId } from '../../totem/ids.ts';
+import { nodeId, sameRing, type NodeId, type RingId } from '../../totem/ids.ts';
 import { EngineDown } from '../engine.ts';
 import type {
   Engine,
   EngineState,
   EngineStatus,
   Group,
+  LinkStatus,
   MemberStatus,
   QuorumFlag,
   ReloadReport,
@@ -18,23 +20,23 @@ import type {
 } from '../engine.ts';
 import { Listeners } from '../listeners.ts';
 import { readBackCorosync } from '../read-back.ts';
-import { listedNodes } from '../settings.ts';
+import { listedNodes, localNode } from '../settings.ts';
 import { CpgGroup } from './group.ts';
-import { CS, csError, loadCorosync, VOTE_FLAG, type Corosync, type Handle, type VoteInfo } from './libraries.ts';
+import { Connections } from './connections.ts';
+import { linkKeys, linkStatuses, trackedLinkKeys } from './links.ts';
+import { CS, csError, loadCorosync, type Corosync } from './libraries.ts';
+import { VOTE_FLAG, type QuorumRing, type VoteInfo } from './library-quorum.ts';
+import { reloadReport } from './reload-report.ts';
 
+/** Nothing tells of a Corosync that starts: its sockets have abstract names, which no file system shows. Milliseconds. */
 const RETRY_MS = 250;
-/** The poll returns at least this often, so that new groups are followed. Milliseconds. */
-const POLL_MS = 20;
-/** What no event tells of (a reload by another process) is seen this late. Milliseconds. */
-const LOOK_MS = 500;
+/**
+ * Links that come up or go down are told of. Their latency changes with every probe, and to be told of each would be
+ * more work than to look now and then. Milliseconds.
+ */
+const LATENCY_MS = 5000;
 /** How long a reload may take until Corosync shows the file's version. Milliseconds. */
 const RELOAD_MS = 5000;
-
-interface Connection {
-  readonly handle: Handle;
-  readonly fd: number;
-  close(): void;
-}
 
 /** Opens at once; the status is `down` until Corosync answers. */
 export function openCorosync(layout: NodeLayout): Engine {
@@ -46,10 +48,20 @@ class CorosyncEngine implements Engine {
   readonly #listeners = new Listeners<EngineStatus>();
   readonly #groups = new Map<string, CpgGroup>();
   #corosync: Corosync | null = null;
-  #quorum: Connection | null = null;
+  #connections: Connections | null = null;
+  /** Ends the poll. */
+  #wake: () => void = () => undefined;
+  /** The newest ring, and the one that quorum is settled for. */
+  #newest: RingId | null = null;
   #ring: RingId | null = null;
   #members: readonly NodeId[] = [];
   #votes: VoteInfo | null = null;
+  #links: readonly LinkStatus[] = [];
+  #lookingAtLinks = false;
+  #version: number | null = null;
+  /** What Corosync started with and what it read last, as far as it was seen here: see reloadReport. */
+  #started: string | null = null;
+  #loaded: string | null = null;
   #reason = 'not asked yet';
   #status: EngineStatus;
   #closed = false;
@@ -70,47 +82,74 @@ class CorosyncEngine implements Engine {
 
   group(name: string): Promise<Group> {
     if (this.#groups.has(name)) return Promise.reject(new Error(`this process is in the group ${name} already`));
-    const group = new CpgGroup(
-      name,
-      () => this.#ring,
-      () => this.#groups.delete(name),
-    );
+    const group = new CpgGroup(name, {
+      settledRing: () => this.#ring,
+      wake: () => this.#wake(),
+      forget: () => this.#groups.delete(name),
+    });
     this.#groups.set(name, group);
+    if (this.#corosync !== null && this.#connections !== null) group.enter(this.#corosync);
+    // The descriptor that poll() waits for is another one now.
+    this.#wake();
     return Promise.resolve(group);
   }
 
   async setExpectedVotes(votes: number): Promise<void> {
-    const code = this.#need().votes.setExpected(votes);
+    const code = await this.#need().corosync.votes.setExpected(votes);
     if (code !== CS.ok) throw new Error(`expected votes were not set: ${csError(code)}`);
     this.#refresh();
   }
 
   async reload(): Promise<ReloadReport> {
-    const corosync = this.#need();
-    const wanted = listedNodes(this.#text()).configVersion;
-    const code = corosync.reload();
+    const { corosync } = this.#need();
+    const text = this.#text();
+    const wanted = listedNodes(text).configVersion;
+    const [started, loaded] = [this.#started, this.#loaded];
+    const code = await corosync.reload();
     if (code !== CS.ok) throw new Error(`Corosync did not take the file: ${csError(code)}`);
     // "Done" proves little (measured): what runs is read back.
-    for (const end = performance.now() + RELOAD_MS; ; await pause(50)) {
-      this.#refresh();
-      if (this.#status.configVersion === wanted) return { configVersion: wanted, live: [], needsRestart: [] };
-      if (performance.now() > end) {
-        throw new Error(
-          `Corosync was told to reload and still runs version ${this.#status.configVersion}, not ${wanted}`,
-        );
-      }
+    if (!(await this.#reaches(wanted))) {
+      throw new Error(
+        `Corosync was told to reload and still runs version ${this.#status.configVersion}, not ${wanted}`,
+      );
     }
+    this.#loaded = text;
+    if (loaded !== null) return reloadReport(started ?? loaded, loaded, text, wanted);
+    // It is not known what ran before: what differs from the file now is what waits.
+    this.#started = text;
+    return { configVersion: wanted, live: [], needsRestart: await this.readBack(text) };
   }
 
   readBack(text: string): Promise<readonly string[]> {
     this.#refresh();
-    const corosync = this.#corosync;
-    return Promise.resolve(readBackCorosync(text, this.#status, (key) => corosync?.cmap(key) ?? null));
+    const connections = this.#connections;
+    return Promise.resolve(readBackCorosync(text, this.#status, (key) => connections?.configuration.get(key) ?? null));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#wake();
     await this.#running;
+  }
+
+  /** Resolves with whether Corosync shows this version in time. */
+  #reaches(version: number): Promise<boolean> {
+    this.#refresh();
+    return new Promise((resolve) => {
+      const done = (reached: boolean): void => {
+        clearTimeout(late);
+        unsubscribe();
+        resolve(reached);
+      };
+      const late = setTimeout(() => {
+        this.#refresh();
+        done(this.#status.configVersion === version);
+      }, RELOAD_MS);
+      const unsubscribe = this.#listeners.add(({ configVersion }) => {
+        if (configVersion === version) done(true);
+      });
+      if (this.#status.configVersion === version) done(true);
+    });
   }
 
   // --- the connection ---
@@ -127,57 +166,104 @@ class CorosyncEngine implements Engine {
       this.#disconnect();
       if (!this.#closed) await pause(RETRY_MS);
     }
+    for (const group of this.#groups.values()) group.lost();
   }
 
   #connect(corosync: Corosync): void {
-    const opened = corosync.quorum.open({
+    this.#connections = Connections.open(corosync, {
       quorum: (_quorate, ring, members) => {
-        this.#ring = { representative: nodeId(ring.representative), sequence: ring.sequence };
+        this.#ring = ringIdOf(ring);
+        this.#newest = this.#ring;
         this.#members = members.map(nodeId).sort((a, b) => a - b);
         this.#refresh();
         for (const group of this.#groups.values()) group.settled();
       },
+      nodelist: (ring) => {
+        this.#newest = ringIdOf(ring);
+        this.#refresh();
+      },
+      votes: () => this.#refresh(),
+      configuration: () => this.#refresh(),
+      links: () => void this.#lookAtLinks(),
     });
-    if ('error' in opened) throw new Error(csError(opened.error));
-    this.#quorum = opened;
     this.#refresh();
   }
 
-  /** Returns when Corosync is gone or the engine is closed. */
+  /** Returns when the engine is closed; throws when Corosync is gone. */
   async #follow(corosync: Corosync): Promise<void> {
-    let looked = performance.now();
-    for (const quorum = this.#quorum; quorum !== null && !this.#closed;) {
-      const code = corosync.quorum.dispatch(quorum.handle);
-      if (code !== CS.ok && code !== CS.tryAgain) throw new Error(csError(code));
-      for (const group of this.#groups.values()) group.dispatch(corosync);
-      const fds = [...this.#groups.values()].flatMap((group) => group.fd ?? []);
-      await corosync.poll([quorum.fd, ...fds], POLL_MS);
-      if (performance.now() - looked < LOOK_MS) continue;
-      looked = performance.now();
-      this.#refresh();
+    const waker = corosync.waker();
+    this.#wake = () => waker.wake();
+    const latency = setInterval(() => void this.#lookAtLinks(), LATENCY_MS);
+    void this.#lookAtLinks();
+    try {
+      for (const connections = this.#connections; connections !== null && !this.#closed;) {
+        const code = connections.dispatch();
+        if (code !== CS.ok) throw new Error(csError(code));
+        const groups = [...this.#groups.values()];
+        for (const group of groups) group.step(corosync);
+        const due = groups.flatMap((group) => group.dueIn ?? []);
+        const timeout = due.length === 0 ? -1 : Math.ceil(Math.min(...due));
+        await corosync.poll([waker.fd, ...connections.fds, ...groups.flatMap((group) => group.fd ?? [])], timeout);
+        waker.drain();
+      }
+    } finally {
+      clearInterval(latency);
+      this.#wake = () => undefined;
+      waker.close();
     }
   }
 
   #disconnect(): void {
-    this.#quorum?.close();
-    this.#quorum = null;
+    this.#connections?.close();
+    this.#connections = null;
     this.#ring = null;
+    this.#newest = null;
     this.#members = [];
     this.#votes = null;
+    this.#links = [];
+    this.#version = null;
+    this.#started = null;
+    this.#loaded = null;
     for (const group of this.#groups.values()) group.lost();
     this.#show(this.#compose());
   }
 
-  #need(): Corosync {
-    if (this.#corosync === null || this.#quorum === null) throw new EngineDown(this.#reason);
-    return this.#corosync;
+  #need(): { readonly corosync: Corosync; readonly connections: Connections } {
+    if (this.#corosync === null || this.#connections === null) throw new EngineDown(this.#reason);
+    return { corosync: this.#corosync, connections: this.#connections };
+  }
+
+  /** On a thread of the pool: a Corosync that was stopped (SIGSTOP) does not stop this process too. */
+  async #lookAtLinks(): Promise<void> {
+    const connections = this.#connections;
+    if (connections === null || this.#lookingAtLinks || this.#votes === null) return;
+    const self = nodeId(this.#votes.nodeId);
+    const { nodes } = listedNodes(this.#text());
+    this.#lookingAtLinks = true;
+    try {
+      const values = await connections.statistics.values(linkKeys(nodes, self));
+      if (this.#connections !== connections) return;
+      connections.trackKeys(trackedLinkKeys(nodes, self).filter((key) => values.has(key)));
+      this.#links = linkStatuses(nodes, self, values, this.#links, Date.now());
+      this.#show(this.#compose());
+    } finally {
+      this.#lookingAtLinks = false;
+    }
   }
 
   // --- status ---
 
   #refresh(): void {
     // While a ring is formed Corosync may not answer: then what it said last stands.
-    this.#votes = this.#corosync?.votes.info() ?? this.#votes;
+    this.#votes = this.#connections?.voteInfo() ?? this.#votes;
+    const version = Number(this.#connections?.configuration.get('totem.config_version') ?? Number.NaN);
+    if (Number.isInteger(version) && version !== this.#version) {
+      this.#version = version;
+      const text = this.#text();
+      // Another process may have put the next file there already.
+      this.#loaded = listedNodes(text).configVersion === version ? text : null;
+      this.#started ??= this.#loaded;
+    }
     this.#show(this.#compose());
   }
 
@@ -196,17 +282,17 @@ class CorosyncEngine implements Engine {
   }
 
   #state(): EngineState {
-    if (this.#quorum === null) return { kind: 'down', reason: this.#reason };
-    return this.#votes === null
-      ? { kind: 'down', reason: 'Corosync has not told its votes yet' }
-      : { kind: 'operational' };
+    if (this.#connections === null) return { kind: 'down', reason: this.#reason };
+    if (this.#votes === null) return { kind: 'down', reason: 'Corosync has not told its votes yet' };
+    const settled = this.#ring !== null && this.#newest !== null && sameRing(this.#ring, this.#newest);
+    return { kind: settled ? 'operational' : 'forming' };
   }
 
   #compose(): EngineStatus {
     const conf = listedNodes(this.#text());
     const votes = this.#votes;
-    const running = this.#quorum === null ? null : Number(this.#corosync?.cmap('totem.config_version') ?? Number.NaN);
-    const local = votes === null ? (conf.nodes[0]?.nodeId ?? nodeId(1)) : nodeId(votes.nodeId);
+    const named = localNode(conf.nodes, this.#layout.hostname, new Set());
+    const local = votes === null ? ((named ?? conf.nodes[0])?.nodeId ?? nodeId(1)) : nodeId(votes.nodeId);
     const members = conf.nodes.map((node): MemberStatus => ({
       ...node,
       state: this.#members.includes(node.nodeId) ? 'member' : 'absent',
@@ -218,13 +304,12 @@ class CorosyncEngine implements Engine {
       engine: 'corosync',
       state: this.#state(),
       clusterName: conf.clusterName,
-      configVersion: running !== null && Number.isInteger(running) ? running : conf.configVersion,
+      configVersion: this.#version ?? conf.configVersion,
       transport: conf.transport,
       localNode: local,
       ringId: this.#ring,
       members,
-      // Corosync's link statistics are in its own tools; this screen shows none rather than guesses.
-      links: [],
+      links: this.#links,
       quorum: {
         quorate: has('quorate'),
         expectedVotes: votes?.expected ?? conf.nodes.reduce((sum, node) => sum + node.votes, 0),
@@ -247,5 +332,10 @@ const FLAGS: readonly (readonly [keyof typeof VOTE_FLAG, QuorumFlag])[] = [
   ['allowDownscale', 'AllowDownscale'],
   ['qdevice', 'Qdevice'],
 ];
+
+const ringIdOf = ({ representative, sequence }: QuorumRing): RingId => ({
+  representative: nodeId(representative),
+  sequence,
+});
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
