@@ -45,7 +45,10 @@ export class History {
     this.#entries.push({ kind: 'view', key, members });
   }
   deliver({ sender, payload }: Delivery): void {
-    const line = History.line(sender, payload);
+    this.heard(History.line(sender, payload));
+  }
+  /** A message by its line, from a process that heard it elsewhere. */
+  heard(line: string): void {
     this.#entries.push({ kind: 'message', line });
     this.#lines.push(line);
   }
