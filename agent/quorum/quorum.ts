@@ -77,7 +77,7 @@ export type QuorumInput =
       readonly members: readonly NodeId[];
       /** Those who come along from this node's view before: the transitional configuration, this node included. */
       readonly from: readonly NodeId[];
-      /** Members of this node's view before that said goodbye: stopped in order, not lost. */
+      /** Members of this node's view before that said goodbye in that view: stopped in order, not lost. */
       readonly left: readonly NodeId[];
       readonly now: number;
     }
@@ -198,9 +198,9 @@ function view(state: QuorumState, input: ViewInput): QuorumState {
   const { rules } = state;
   const members = [...input.members].sort((a, b) => a - b);
   const from = input.from.filter((node) => members.includes(node));
-  // Struck from what it was in, and from nothing later: it may have started again and be a member since.
-  const gone = input.left.filter((node) => state.members.includes(node));
+  // Struck only from what it held when it left: another run of it may have gone on to other views, or be back.
   const kept = (one: Held): Held => {
+    const gone = input.left.filter((node) => one.holders.includes(node));
     const rest = without(rules, one, gone);
     return heldBy(
       rest,

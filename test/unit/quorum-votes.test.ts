@@ -383,6 +383,17 @@ describe('allow_downscale', () => {
     assert.deepEqual(cluster.quorate(1, 3), [false, false], '1 and 3 are half, with the tie, of what only 3 remembers');
   });
 
+  test('a goodbye of a node that has started since strikes nothing that its run before went on from', () => {
+    const cluster = whole([2, 1, 3], { allowDownscale: true, expectedVotes: 1, autoTieBreaker: true });
+    cluster.regroup([1, 2]);
+    cluster.stop(2);
+    cluster.start(2);
+    cluster.regroup([2, 3]);
+    cluster.stop(2);
+    cluster.regroup([1], [3]);
+    assert.deepEqual(cluster.quorate(1, 3), [true, false]);
+  });
+
   test('those who left do not make a majority of their own', () => {
     const cluster = whole(5, keys);
     for (const node of [3, 4, 5]) cluster.stop(node);
