@@ -22,7 +22,7 @@ const suites: readonly Suite[] = ['check', 'unit', 'sim', 'node', 'e2e'];
 const filesAtOnce: Record<Exclude<Suite, 'check'>, number> = { unit: 2, sim: 2, node: 2, e2e: 1 };
 
 /** No test file of ours takes longer; a hang must end in a failure, not in a silent CI. */
-const FILE_DEADLINE_MS = 8 * 60_000;
+const FILE_DEADLINE_MS = 12 * 60_000;
 
 interface Tally {
   passed: number;

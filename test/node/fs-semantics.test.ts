@@ -206,7 +206,7 @@ describe('the file system, row by row', { skip: whyNoLab }, () => {
       return code === 0 ? 'ok' : /Operation not permitted/.test(err) ? 'EPERM' : err;
     };
     const number = (): number =>
-      Number(/config_version: (\d+)/.exec(nodes.run('pve1', 'cat /etc/pve/corosync.conf'))?.[1]);
+      Number(/^ *config_version: (\d+)/m.exec(nodes.run('pve1', 'cat /etc/pve/corosync.conf'))?.[1]);
     const present = number();
     const to = (version: number, also = ''): string =>
       `sed "s/config_version: .*/config_version: ${version}/${also}" corosync.conf > c.new && mv c.new corosync.conf`;
