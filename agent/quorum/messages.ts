@@ -17,7 +17,8 @@ export type QuorumMessage =
   | { readonly kind: 'expected'; readonly votes: number; readonly by: NodeId }
   | { readonly kind: 'cancelWait'; readonly by: NodeId };
 
-const WORD = 1;
+/** The first byte of a node's word. */
+export const WORD = 1;
 const EXPECTED = 2;
 const CANCEL_WAIT = 3;
 

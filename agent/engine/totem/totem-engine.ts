@@ -17,7 +17,7 @@ import { ConfRefused, localAddresses, readClusterKeys, readSettings } from './ow
 import { openRingState, openVotesState, type RingState } from './ring-state.ts';
 import { EngineServer } from './server.ts';
 import { endpointsOf } from './udp/endpoints.ts';
-import { Votes } from './votes.ts';
+import { isVotesWord, Votes } from './votes.ts';
 import { Wire, type WireConfig } from './wire.ts';
 import { wireConfig } from './wire-config.ts';
 
@@ -239,7 +239,7 @@ export class TotemEngine {
       case 'deliver':
         return this.#deliver(effect.sender, effect.payload);
       case 'returned':
-        return this.#groups.returned(effect.payloads.map(({ payload }) => payload));
+        return this.#groups.returned(effect.payloads.flatMap(({ payload }) => (isVotesWord(payload) ? [] : payload)));
       case 'view':
         return this.#view(effect, first);
       case 'phase':
@@ -272,7 +272,7 @@ export class TotemEngine {
     const names = members.map((node) => this.#nameOf(node)).join(', ');
     const { totalVotes, expectedVotes } = this.#votes.status;
     this.#log('notice', `ring ${formatRingId(ring)}: ${names}; ${totalVotes} of ${expectedVotes} votes`);
-    if (word !== null) first.push({ payload: word, safe: false });
+    if (word !== null) first.push({ payload: word, safe: true });
     first.push({ payload: this.#groups.view(ring, members), safe: false });
     this.#server.pushStatus();
   }

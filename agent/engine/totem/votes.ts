@@ -1,5 +1,5 @@
 /** The votes of this node: the quorum's state machine, joined to the ring's order, the clock, the disk and the log. */
-import { decodeQuorumMessage, encodeQuorumMessage, type QuorumMessage } from '../../quorum/messages.ts';
+import { decodeQuorumMessage, encodeQuorumMessage, WORD, type QuorumMessage } from '../../quorum/messages.ts';
 import {
   quorumDeadline,
   quorumMemory,
@@ -134,6 +134,9 @@ export class Votes {
     this.#ports.quorate(after.quorate);
   }
 }
+
+/** A node's word about its votes belongs to one view: the next one gets another. */
+export const isVotesWord = (payload: Uint8Array): boolean => payload[0] === VOTES && payload[1] === WORD;
 
 function message(said: QuorumMessage): Uint8Array {
   const bytes = encodeQuorumMessage(said);
