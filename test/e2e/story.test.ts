@@ -139,7 +139,7 @@ describe('the main job', () => {
   test('a change that is taken back leaves every node as it was, and the history tells', async () => {
     const before = onNode('pve1', 'cat', '/etc/corosync/corosync.conf');
     await goTo('Configuration');
-    await placeCursorAfter(page, 'secauth: off');
+    await placeCursorAfter(page, 'secauth: on');
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
     await page.keyboard.type('join: 75');
