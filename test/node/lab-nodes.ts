@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EngineStatus } from '../../agent/engine/engine.ts';
+import { enterNode } from '../../electron/lab/open.ts';
 
 const command = join(import.meta.dirname, '../../electron/lab/command.ts');
 const asRoot = process.platform === 'linux' && process.getuid?.() === 0;
@@ -36,17 +37,27 @@ export class LabNodes {
     return out;
   }
 
+  /** What `npm run lab -- exec` does, without a process of Node for each: a test asks hundreds of times. */
   on(node: string, script: string): Outcome {
-    return this.lab('exec', node, '--', 'sh', '-c', script);
+    const entered = this.#enter(node, script);
+    if ('refused' in entered) return { code: 1, out: '', err: `lab: ${entered.refused}\n` };
+    const { program, args, env, cwd } = entered;
+    const options = { encoding: 'utf8', env, cwd, timeout: 180_000, maxBuffer: 64 * 1024 * 1024 } as const;
+    const { status, signal, stdout, stderr } = spawnSync(program, args, options);
+    return { code: status ?? 128 + (signal === null ? 0 : constants.signals[signal]), out: stdout, err: stderr };
   }
 
   run(node: string, script: string): string {
-    return this.good('exec', node, '--', 'sh', '-c', script);
+    const { code, out, err } = this.on(node, script);
+    assert.equal(code, 0, `${script}: ${out}${err}`);
+    return out;
   }
 
   /** Without waiting for its end. */
   begin(node: string, script: string): { readonly child: ChildProcess; readonly ended: Promise<Outcome> } {
-    const child = spawn(process.execPath, this.#line(['exec', node, '--', 'sh', '-c', script]));
+    const entered = this.#enter(node, script);
+    if ('refused' in entered) throw new Error(entered.refused);
+    const child = spawn(entered.program, entered.args, { env: entered.env, cwd: entered.cwd });
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
@@ -63,6 +74,14 @@ export class LabNodes {
   remove(): void {
     this.lab('down');
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #enter(node: string, script: string): ReturnType<typeof enterNode> | { readonly refused: string } {
+    try {
+      return enterNode(this.directory, node, ['sh', '-c', script]);
+    } catch (error) {
+      return { refused: error instanceof Error ? error.message : String(error) };
+    }
   }
 
   #line(args: readonly string[]): string[] {
