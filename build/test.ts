@@ -18,8 +18,8 @@ process.chdir(project);
 type Suite = 'check' | 'unit' | 'sim' | 'node' | 'e2e';
 const suites: readonly Suite[] = ['check', 'unit', 'sim', 'node', 'e2e'];
 
-/** Two cores. Tests of whole nodes wait more than they work, so three labs run side by side; the browser gets both. */
-const filesAtOnce: Record<Exclude<Suite, 'check'>, number> = { unit: 2, sim: 2, node: 3, e2e: 1 };
+/** Two cores. Tests of whole nodes wait more than they work, so two labs run side by side; the browser gets both. */
+const filesAtOnce: Record<Exclude<Suite, 'check'>, number> = { unit: 2, sim: 2, node: 2, e2e: 1 };
 
 /** No test file of ours takes longer; a hang must end in a failure, not in a silent CI. */
 const FILE_DEADLINE_MS = 12 * 60_000;

@@ -62,7 +62,7 @@ describe('an apply of corosync.conf', { skip: whyNoLab }, () => {
   test('that nobody confirms goes back on every node', async () => {
     lab.run('pve1', `${edit(TOKEN)} && ${apply('--confirm-within 5')}`);
     assert.equal(lab.status('pve2')?.configVersion, version + 1);
-    await until('it was taken back', 20_000, () => outcome()?.outcome === 'reverted');
+    await until('it was taken back', 60_000, () => outcome()?.outcome === 'reverted');
     assert.match(outcome()?.reason ?? '', /nobody confirmed it in time/);
   });
 

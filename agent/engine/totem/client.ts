@@ -43,6 +43,7 @@ export class TotemClient implements Engine {
   readonly #waiting = new Map<number, Waiting>();
   #socket: Socket | null = null;
   #writer: FrameWriter | null = null;
+  #taken: Promise<void> | null = null;
   #retry: NodeJS.Timeout | null = null;
   #closed = false;
   #lastId = 0;
@@ -253,16 +254,19 @@ export class TotemClient implements Engine {
     writer.data(group, payload);
     if (writer.unwritten < MOST_UNTAKEN) return TAKEN;
     writer.flush();
-    return new Promise((resolve, reject) => {
+    // All that wait, wait for the same: the engine has taken what is there, or is gone.
+    this.#taken ??= new Promise<void>((resolve, reject) => {
       const settle = (): void => {
         socket.off('drain', settle);
         socket.off('close', settle);
+        this.#taken = null;
         if (socket.destroyed) reject(new EngineDown(this.#reason));
         else resolve();
       };
       socket.on('drain', settle);
       socket.on('close', settle);
     });
+    return this.#taken;
   }
 
   /** What can be said without the engine: the file's nodes, none of them seen. */
