@@ -57,7 +57,7 @@ export const defects: readonly Defect[] = [
   {
     name: 'nodes of other rings count as those who come along',
     ...{ file: totem('recovery'), find: 'sameRing(entry.old.ring, ring)', replace: 'ring !== null' },
-    ...{ caughtBy: 'safe-delivery', nodes: 3 },
+    ...{ caughtBy: 'virtual-synchrony', nodes: 3 },
   },
   {
     name: 'an old token is taken again',
@@ -80,12 +80,12 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'what the old ring delivered is said again on the new one',
-    ...{ file: totem('packing'), find: '...this.underway.slice(this.firstUnderway)', replace: '...this.underway' },
+    ...{ file: totem('packing'), find: 'this.underway.shift();', replace: '' },
     ...{ caughtBy: 'delivery', nodes: 3 },
   },
   {
     name: 'what waited for the token is forgotten with the ring',
-    ...{ file: totem('packing'), find: ', ...this.queue.slice(this.first)]', replace: ']' },
+    ...{ file: totem('packing'), find: ', ...this.queue.take()]', replace: ']' },
     ...{ caughtBy: 'delivery', nodes: 3 },
   },
   {
