@@ -5,12 +5,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
 import { buildAgentBundle } from './agent-bundle.ts';
 import { ensurePackages } from './fresh-machine.ts';
+import { runFiles } from './test-files.ts';
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(project);
@@ -22,15 +21,36 @@ const suites: readonly Suite[] = ['check', 'unit', 'sim', 'node', 'e2e'];
 const filesAtOnce: Record<Exclude<Suite, 'check'>, number> = { unit: 2, sim: 2, node: 2, e2e: 1 };
 
 /** No test file of ours takes longer; a hang must end in a failure, not in a silent CI. */
-const FILE_DEADLINE_MS = 12 * 60_000;
+const FILE_DEADLINE_MS = 8 * 60_000;
+/** Whatever hangs or drags: after this the run is over, with a list of what failed, before anybody ends it unheard. */
+const RUN_DEADLINE_MS = 45 * 60_000;
+const runEnds = Date.now() + RUN_DEADLINE_MS;
+
+/** The longest files begin first, so that none is left to run alone at the end. Others follow by name. */
+const LONGEST = [
+  'apply-corosync',
+  'fs-semantics',
+  'adopt-cluster',
+  'quorum-corosync',
+  'apply-faults',
+  'conformance',
+  'engine-crash',
+  'ring-links',
+  'conf-differential',
+];
+const rank = (file: string): number => {
+  const at = LONGEST.indexOf(basename(file, '.test.ts'));
+  return at < 0 ? LONGEST.length : at;
+};
+const longFirst = (a: string, b: string): number => rank(a) - rank(b) || a.localeCompare(b);
 
 interface Tally {
   passed: number;
-  failed: number;
-  skipped: string[];
+  readonly failed: string[];
+  readonly skipped: string[];
 }
 
-const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+const tally: Tally = { passed: 0, failed: [], skipped: [] };
 
 function asked(): readonly Suite[] {
   const words = process.argv.slice(2);
@@ -51,7 +71,7 @@ function command(title: string, program: string, args: readonly string[]): void 
   const { status } = spawnSync(program, args, { stdio: 'inherit' });
   const good = status === 0;
   if (good) tally.passed += 1;
-  else tally.failed += 1;
+  else tally.failed.push(title);
   console.log(`${good ? '✔' : '✖'} ${title} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
 }
 
@@ -60,25 +80,18 @@ function check(): void {
 }
 
 async function tests(suite: Exclude<Suite, 'check'>): Promise<void> {
-  const files = globSync(`test/${suite}/**/*.test.ts`).sort();
+  const files = globSync(`test/${suite}/**/*.test.ts`).sort(longFirst);
   if (files.length === 0) {
     console.error(`no test in test/${suite}: that is a failure, not a success`);
-    tally.failed += 1;
+    tally.failed.push(`no test in test/${suite}`);
     return;
   }
-  const stream = run({ files, concurrency: filesAtOnce[suite], timeout: FILE_DEADLINE_MS });
-  stream.on('test:pass', (event) => {
-    if (event.details.type === 'suite') return;
-    if (event.skip !== undefined && event.skip !== false) {
-      tally.skipped.push(`${event.name}: ${event.skip === true ? 'no reason given' : event.skip}`);
-    } else tally.passed += 1;
-  });
-  stream.on('test:fail', (event) => {
-    if (event.details.type !== 'suite') tally.failed += 1;
-  });
-  const report = stream.compose(spec);
-  report.pipe(process.stdout, { end: false });
-  await new Promise((done) => report.on('end', done));
+  const told = await runFiles({ files, atOnce: filesAtOnce[suite], fileDeadlineMs: FILE_DEADLINE_MS, until: runEnds });
+  for (const { name, outcome, reason } of told) {
+    if (outcome === 'passed') tally.passed += 1;
+    else if (outcome === 'failed') tally.failed.push(name);
+    else tally.skipped.push(`${name}: ${reason === '' ? 'no reason given' : reason}`);
+  }
 }
 
 const wanted = asked();
@@ -110,6 +123,10 @@ for (const suite of wanted) {
   else await tests(suite);
 }
 
-if (tally.skipped.length > 0) console.log(`\nskipped:\n${tally.skipped.map((line) => `  ${line}`).join('\n')}`);
-console.log(`\n${tally.passed} passed, ${tally.failed} failed, ${tally.skipped.length} skipped`);
-process.exit(tally.failed > 0 ? 1 : 0);
+const list = (title: string, lines: readonly string[]): void => {
+  if (lines.length > 0) console.log(`\n${title}:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+};
+list('skipped', tally.skipped);
+list('failed', tally.failed);
+console.log(`\n${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped`);
+process.exit(tally.failed.length > 0 ? 1 : 0);
