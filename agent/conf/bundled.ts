@@ -33,7 +33,7 @@ export interface BundledTimers {
  * takes less than 1.5 s, token + consensus, and a process that stands still for 500 ms stays a member.
  */
 const TOKEN = 800;
-const TOKEN_COEFFICIENT = 25;
+const TOKEN_COEFFICIENT = 5;
 const CONSENSUS_PART = 0.4;
 const HOLD_PART = 0.2;
 /**

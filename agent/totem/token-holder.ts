@@ -139,7 +139,15 @@ export class TokenHolder {
     const bytes = encode(packet, this.station.tag);
     this.passed = { to, packet: bytes, seq: packet.kind === 'token' ? packet.seq : 0 };
     this.station.effects.push({ kind: 'send', to: [to], packet: bytes, again: false });
-    this.station.after('retransmit', this.station.timeouts.retransmit);
+    this.station.after('retransmit', this.station.timeouts.retransmit + this.restAt(to));
+  }
+
+  /**
+   * How long the token may rest there. On an idle ring its silence is no sign of a loss; sent again all the same, the
+   * token would cost each idle ring two packets and wakeups in each rotation.
+   */
+  private restAt(to: NodeId): number {
+    return this.rotation.rests && to === this.course.members[0] ? this.station.timeouts.hold : 0;
   }
 
   passAgain(): void {

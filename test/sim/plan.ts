@@ -44,7 +44,7 @@ export interface Plan {
 
 /** The bundled engine's own defaults for a ring of so many nodes. */
 export function defaultTimeouts(nodes: number): RingTimeouts {
-  const token = 800 + 25 * Math.max(0, nodes - 2);
+  const token = 800 + 5 * Math.max(0, nodes - 2);
   const retransmit = Math.round(token / 12);
   const [hold, consensus] = [Math.round(token / 5), Math.round(token * 0.4)];
   return { token, retransmit, hold, join: 50, consensus, merge: 200 };

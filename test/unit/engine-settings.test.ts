@@ -128,7 +128,7 @@ describe('timeouts', () => {
   });
 
   test('the token grows with the nodelist', () => {
-    assert.equal(read({ nodes: 9 }).timeouts.token, 800 + 7 * 25);
+    assert.equal(read({ nodes: 9 }).timeouts.token, 800 + 7 * 5);
     assert.equal(read({ nodes: 4, totem: ['token: 5000', 'token_coefficient: 100'] }).timeouts.token, 5_200);
   });
 
@@ -254,8 +254,8 @@ describe('a reload', () => {
       { totem: ['transport: udpu', 'token: 2000', 'netmtu: 9000'] },
     );
     assert.deepEqual(needsRestart, []);
-    assert.ok(live.includes('the token timeout is 2025 ms') && live.includes('the largest packet is 9000 bytes'));
-    assert.equal(effective.timeouts.token, 2_025);
+    assert.ok(live.includes('the token timeout is 2005 ms') && live.includes('the largest packet is 9000 bytes'));
+    assert.equal(effective.timeouts.token, 2_005);
   });
 
   test('takes another node’s new address, and keeps the own one of a link in use until the restart', () => {
