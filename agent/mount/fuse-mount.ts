@@ -158,6 +158,7 @@ export class FuseMount {
   #pathsOf(operation: Operation): string[] {
     if (operation.kind === 'rename') return [operation.from, operation.to];
     if ('path' in operation) return [operation.path];
+    if (operation.kind === 'sync') return [];
     const path = typeof operation.target === 'number' ? this.#port.tree().pathOf(operation.target) : operation.target;
     return path === null || !splitPath(path).ok ? [] : [path];
   }
@@ -172,12 +173,16 @@ export class FuseMount {
     }
     if (waiting === null || !this.#waiting.claim(waiting.place, waiting.unique)) return;
     const { unique } = waiting;
-    reply(this.#device.fd, errno === null ? this.#success(unique, late) : failure(unique, errno));
+    const say = (): void =>
+      reply(this.#device.fd, errno === null ? this.#success(unique, late) : failure(unique, errno));
+    if (errno === null && late.kind === 'fresh') this.#invalidation.names(late.folder, say);
+    else say();
   }
 
   #success(unique: bigint, late: LateAnswer): Uint8Array {
     switch (late.kind) {
       case 'empty':
+      case 'fresh':
         return answer(unique);
       case 'written':
         return answer(unique, writeOut(late.size));

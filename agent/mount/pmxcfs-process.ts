@@ -253,5 +253,6 @@ export class PmxcfsProcess {
 function wordsOf(operation: Operation): string {
   const { kind } = operation;
   if (operation.kind === 'rename') return `${kind} ${operation.from} to ${operation.to}`;
+  if (operation.kind === 'sync') return kind;
   return `${kind} ${'path' in operation ? operation.path : operation.target}`;
 }

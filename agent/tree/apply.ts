@@ -58,6 +58,8 @@ export function applyOperation(tree: Tree, operation: Operation, stamp: Stamp): 
       return setTime(tree, operation.target, operation.mtimeS, stamp);
     case 'expireLock':
       return expireLock(tree, operation, stamp);
+    case 'sync':
+      return ok(NOTHING);
   }
 }
 

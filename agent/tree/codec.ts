@@ -15,6 +15,7 @@ const KINDS = [
   'rmdir',
   'setTime',
   'expireLock',
+  'sync',
 ] as const satisfies readonly Operation['kind'][];
 
 /** Bytes; pmxcfs takes nested paths of 4032, the kernel's PATH_MAX is 4096. */
@@ -66,6 +67,8 @@ export function writeOperation(out: ByteWriter, operation: Operation): void {
     case 'expireLock':
       out.text(operation.path);
       return writeVersion(out, operation.version);
+    case 'sync':
+      return;
   }
 }
 
@@ -102,6 +105,8 @@ export function readOperation(input: ByteReader): Operation {
       return { kind, target: readTarget(input), mtimeS: input.integer() };
     case 'expireLock':
       return { kind, path: path(), version: readVersion(input) };
+    case 'sync':
+      return { kind };
   }
 }
 

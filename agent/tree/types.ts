@@ -75,7 +75,12 @@ export type Operation =
   | { readonly kind: 'rmdir'; readonly path: string }
   | { readonly kind: 'setTime'; readonly target: Target; readonly mtimeS: number }
   /** Removes a lock (priv/lock/NAME) unless it was renewed since `version`. See locks.ts. */
-  | { readonly kind: 'expireLock'; readonly path: string; readonly version: Version };
+  | { readonly kind: 'expireLock'; readonly path: string; readonly version: Version }
+  /**
+   * Changes nothing, and takes its place in the order: once a majority has it, whoever asked for it has applied
+   * everything that was acknowledged anywhere before it was asked for.
+   */
+  | { readonly kind: 'sync' };
 
 /** What every node must agree on besides the operation itself. */
 export interface Stamp {

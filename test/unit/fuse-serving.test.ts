@@ -106,6 +106,40 @@ class Mount {
   }
 }
 
+describe('fsync', () => {
+  const fsync = (mount: Mount, opcode: number, node: number, handle: number): number | null => {
+    const body = Buffer.alloc(16);
+    body.writeBigUInt64LE(BigInt(handle), 0);
+    return mount.ask(opcode, node, body)?.errno ?? null;
+  };
+
+  test('of a file open for reading, and of a directory, takes a place in the order and is answered then', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'x');
+    assert.equal(fsync(mount, OPCODE.fsync, inode, mount.open(inode, 0)), null);
+    assert.equal(fsync(mount, OPCODE.fsyncdir, 1, 7), null);
+    assert.deepEqual(mount.operations, [
+      { operation: { kind: 'sync' }, answer: { kind: 'fresh', folder: false } },
+      { operation: { kind: 'sync' }, answer: { kind: 'fresh', folder: true } },
+    ]);
+  });
+
+  test('of a file open for writing has nothing to wait for when nothing was gathered', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'x');
+    assert.equal(fsync(mount, OPCODE.fsync, inode, mount.open(inode, 1)), 0);
+    assert.equal(mount.operations.length, 0);
+  });
+});
+
+test('a file that went while its name was still known is looked up by its path again', () => {
+  const mount = new Mount();
+  const inode = mount.put('f', 'x');
+  mount.apply({ kind: 'unlink', path: 'f' });
+  const body = Buffer.alloc(8);
+  assert.equal(mount.ask(OPCODE.open, inode, body)?.errno, ERRNO.ESTALE);
+});
+
 describe('a file opened with O_TRUNC', () => {
   test('is whole and old for every other reader until it is flushed, and then is written in one piece', () => {
     const mount = new Mount();

@@ -38,6 +38,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('rmdir' as const), path }, plain),
   fc.record({ kind: fc.constant('setTime' as const), target, mtimeS: fc.integer({ min: 0 }) }, plain),
   fc.record({ kind: fc.constant('expireLock' as const), path, version }, plain),
+  fc.record({ kind: fc.constant('sync' as const) }, plain),
 );
 
 function grown(operations: readonly Operation[]): Tree {

@@ -30,6 +30,8 @@ export interface Wanted {
   readonly baseDigest: string | null;
   /** When the text was last edited, in milliseconds since 1970; null when that is not known. */
   readonly editedMs: number | null;
+  /** Nodes that the file adds and that start as soon as it runs: their votes count for the quorum afterwards. */
+  readonly joining?: readonly number[];
 }
 
 /** The plan, or why it cannot be done: one sentence or several, ready for a person. */
@@ -50,7 +52,7 @@ export function planApply(known: Known, wanted: Wanted): Result<ApplyPlan, strin
     return err('it changes nothing: the cluster has this file already');
   }
   const after = modelOf(raised.text);
-  const refusal = forbidden(status, modelOf(present), after) ?? quorumAfterwards(status, after);
+  const refusal = forbidden(status, modelOf(present), after) ?? quorumAfterwards(status, after, wanted.joining ?? []);
   if (refusal !== null) return err(refusal);
   const members = status.members.filter(({ state }) => state === 'member');
   const wantedMethod = methodOf(changes);
@@ -167,12 +169,13 @@ function forbidden(status: EngineStatus, before: CorosyncConf, after: CorosyncCo
   return null;
 }
 
-function quorumAfterwards(status: EngineStatus, after: CorosyncConf): string | null {
+function quorumAfterwards(status: EngineStatus, after: CorosyncConf, joining: readonly number[]): string | null {
   const expected = after.quorum.expectedVotes ?? after.nodelist.reduce((sum, { votes }) => sum + votes, 0);
   const needed = after.quorum.twoNode ? 1 : Math.floor(expected / 2) + 1;
-  const inRing = new Set<number | null>(
-    status.members.filter(({ state }) => state === 'member').map(({ nodeId }) => nodeId),
-  );
+  const inRing = new Set<number | null>([
+    ...status.members.filter(({ state }) => state === 'member').map(({ nodeId }) => nodeId),
+    ...joining,
+  ]);
   const present = after.nodelist.filter(({ nodeId }) => inRing.has(nodeId)).reduce((sum, { votes }) => sum + votes, 0);
   return present >= needed
     ? null

@@ -37,7 +37,8 @@ export class FileServing {
     const { node, pid } = request;
     const flags = request.body.readUInt32LE(0);
     const data = this.#view.data(node);
-    if (data === null) return this.#answers.fail(request, 'ENOENT');
+    // The name leads elsewhere by now, and the kernel has not heard: with this word it looks the path up anew.
+    if (data === null) return this.#answers.fail(request, 'ESTALE');
     const writes = (flags & fuse.O.accessMode) !== 0;
     const handle = this.#handles.open(node, { writes, pid, gathers: false, truncates: false });
     if (writes) this.#justOpened.set(pid, handle);
@@ -195,9 +196,14 @@ export class FileServing {
     this.#answers.submit(request, operation, { kind: 'empty' });
   }
 
+  /**
+   * Commits what was gathered. What is written through is with a majority already; whoever only reads has nothing
+   * else to ask for than that what is read from now on is as new as it can be.
+   */
   fsync(request: Request): void {
     const handle = this.#handles.get(Number(request.body.readBigUInt64LE(0)));
-    this.#commit(request, handle);
+    if (handle?.writes === false) this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh', folder: false });
+    else this.#commit(request, handle);
   }
 
   /** A descriptor was closed; others may still be open on the same file, of this process or another one. */

@@ -43,6 +43,16 @@ export class Invalidation {
     }
   }
 
+  /**
+   * Calls `then` when no name is known to the kernel that changed before. Inodes were told with their changes; a word
+   * about a name may be on its way. Where the caller holds a directory's lock (`folder`) and the kernel knows no
+   * epochs, that word waits for the caller, so that the caller must not wait for it.
+   */
+  names(folder: boolean, then: () => void): void {
+    if ((this.#features.epochs && notifyNow(this.#fd, newEpoch())) || folder) then();
+    else this.#background.whenTold(then);
+  }
+
   /** Modes of everything changed. */
   modes(tree: Tree): void {
     this.#all(tree.all(), false);

@@ -65,6 +65,7 @@ export const ERRNO = {
   ENOSYS: 38,
   ENOTEMPTY: 39,
   ENOTSUP: 95,
+  ESTALE: 116,
 } as const;
 export type ErrnoName = keyof typeof ERRNO;
 

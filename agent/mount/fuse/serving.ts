@@ -176,7 +176,7 @@ export class Serving {
         this.#ok(request);
         return true;
       case fuse.OPCODE.fsyncdir:
-        this.#ok(request);
+        this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh', folder: true });
         return true;
       default:
         return false;

@@ -80,7 +80,7 @@ async function prepare(fleet: Fleet, clusterId: string, link: HostLink): Promise
   if (ground.manager !== 'proxmox' && !checks.some(({ state }) => state === 'fail')) {
     const planned = planAddition(ground, newcomer.name, nodeId, chosen);
     if (planned.ok) plan = planned.value;
-    checks.push(changeCheck(planned));
+    checks.push(changeCheck(ground, planned, newcomer.name));
   }
   return { ground, name: newcomer.name, nodeId, addresses: chosen, facts, checks, plan };
 }
@@ -97,13 +97,27 @@ function planAddition(
   if (!added.ok) return added;
   // votequorum(5): two_node is for two.
   const text = model(parse(ground.present)).quorum.twoNode ? removeKey(added.value, 'quorum', 'two_node') : added.value;
-  return planAdopted(ground, { text, baseDigest: digestOf(ground.present), editedMs: null }, [], digestOf);
+  const wanted = { text, baseDigest: digestOf(ground.present), editedMs: null, joining: [nodeId] };
+  return planAdopted(ground, wanted, [], digestOf);
 }
 
-function changeCheck(planned: Result<ApplyPlan, string>): Check {
+/** With one node, both are needed afterwards: from the moment it loads the file until the second one is there. */
+const pausesQuorum = ({ status }: Pick<Ground, 'status'>, { text }: ApplyPlan): boolean => {
+  const { nodelist, quorum } = model(parse(text));
+  const votes = nodelist.reduce((sum, node) => sum + node.votes, 0);
+  return !quorum.twoNode && status.quorum.totalVotes < Math.floor((quorum.expectedVotes ?? votes) / 2) + 1;
+};
+
+function changeCheck(ground: Ground, planned: Result<ApplyPlan, string>, name: string): Check {
   const check = { id: 'change', title: 'The cluster can take another node' };
   if (!planned.ok) return { ...check, state: 'fail', detail: planned.error };
   const { method, version } = planned.value;
+  if (method === 'reload' && pausesQuorum(ground, planned.value)) {
+    const detail =
+      `The members load version ${version}; nothing restarts. There is no quorum from then until ${name} is in the ` +
+      'ring, some seconds. Afterwards every node is needed for it: two nodes stop when one of them does.';
+    return { ...check, state: 'warn', detail };
+  }
   return method === 'reload'
     ? { ...check, state: 'pass', detail: `The members load version ${version}; nothing restarts.` }
     : {
@@ -260,7 +274,8 @@ export async function joinAdopted(fleet: Fleet, clusterId: string, link: HostLin
     ],
     { signal: watch.signal, onStep: (step) => watch.onStep({ ...step, where: own.has(step.id) ? name : where }) },
   );
-  const order = { plan, author: watch.author, leader: hostname(), confirmWithinMs: 120_000 };
+  const quorumComesLater = pausesQuorum(ground, plan);
+  const order = { plan, author: watch.author, leader: hostname(), confirmWithinMs: 120_000, quorumComesLater };
   const trial = await runTrial(ground, order, procedure, watch.signal);
   let started = false;
   try {

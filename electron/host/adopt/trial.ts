@@ -32,6 +32,8 @@ export interface TrialOrder {
   readonly confirmWithinMs: number;
   /** Nodes that the new file does not name: they take no part. */
   readonly without?: readonly number[];
+  /** A node that joins brings the votes that are missing: the members alone are not asked for quorum. */
+  readonly quorumComesLater?: boolean;
 }
 
 export interface RunningTrial {
@@ -42,6 +44,7 @@ export interface RunningTrial {
   readonly before: ReadonlyMap<number, string>;
   readonly after: string;
   readonly ground: Ground;
+  readonly quorumComesLater: boolean;
 }
 
 /** The steps of a trial, for the procedure's list. */
@@ -68,7 +71,7 @@ export function trialSteps({ manager }: Pick<Ground, 'manager'>, { method }: App
 
 /** Arms every node. When one cannot, those that are armed are let go and nothing is changed. */
 export async function armTrial(ground: Ground, order: TrialOrder, say: Say): Promise<RunningTrial> {
-  const { plan, confirmWithinMs, without = [] } = order;
+  const { plan, confirmWithinMs, without = [], quorumComesLater = false } = order;
   const proxmox = ground.manager === 'proxmox';
   const nodes = ground.nodes.filter(({ nodeId }) => !without.includes(nodeId));
   const meta: TrialMeta = {
@@ -99,7 +102,7 @@ export async function armTrial(ground: Ground, order: TrialOrder, say: Say): Pro
       staggerS: plan.method === 'rolling-restart' ? index * 12 : 0,
     });
   }
-  const trial: RunningTrial = { meta, nodes, settings, before, after: plan.text, ground };
+  const trial: RunningTrial = { meta, nodes, settings, before, after: plan.text, ground, quorumComesLater };
   const results = await Promise.allSettled(
     nodes.map(async ({ host, nodeId, name }) => {
       const own = settingsOf(trial, nodeId);
@@ -213,12 +216,12 @@ const notRunning = ({ after }: RunningTrial, nodes: readonly GroundNode[]): Prom
   });
 
 /** Null, or who is missing in whose ring. */
-const ringNotWhole = ({ nodes }: RunningTrial): Promise<string | null> =>
+const ringNotWhole = ({ nodes, quorumComesLater }: RunningTrial): Promise<string | null> =>
   firstMissing(nodes, ({ name }, _facts, { members, quorum }) => {
     const inRing = new Set(members.flatMap(({ nodeId, state }) => (state === 'member' ? [Number(nodeId)] : [])));
     const away = nodes.filter(({ nodeId }) => !inRing.has(nodeId)).map((node) => node.name);
     if (away.length > 0) return `${away.join(', ')} is not in the ring that ${name} sees`;
-    return quorum.quorate ? null : `${name} has no quorum`;
+    return quorum.quorate || quorumComesLater ? null : `${name} has no quorum`;
   });
 
 /**
