@@ -44,7 +44,7 @@ export async function survey(fleet: Fleet, clusterId: string): Promise<Ground> {
     }),
   );
   const nodes = looked.filter((node) => node !== null);
-  nodes.sort((a, b) => Number(b.facts.quorum?.quorate ?? false) - Number(a.facts.quorum?.quorate ?? false));
+  nodes.sort((a, b) => knows(b) - knows(a));
   const [first] = nodes;
   const status = first === undefined ? null : asReport(first.facts).engine;
   const present = first === undefined ? null : clusterConf(first.facts);
@@ -52,6 +52,9 @@ export async function survey(fleet: Fleet, clusterId: string): Promise<Ground> {
   if (present === null) throw new Error(`${first.name} has no corosync.conf.`);
   return { view, manager: managerOf(asked(nodes)), nodes, status, present };
 }
+
+/** A node that is stopped has its file to tell of, and nothing of the ring. */
+const knows = ({ facts }: GroundNode): number => (facts.quorum?.quorate === true ? 2 : facts.running.corosync ? 1 : 0);
 
 const asked = (nodes: readonly GroundNode[]) => nodes.map(({ name, facts }) => ({ name, facts, live: true }));
 

@@ -54,6 +54,8 @@ export class TrialHost {
     const script = `${COMMON}
 umask 077
 give_up() { echo "$2"; rm -rf ${dir}; exit "$1"; }
+# Once it is confirmed a trial's own watchdog takes it away, within a second.
+for _ in 1 2 3 4 5; do [ "$(cat ${dir}/decided 2>/dev/null)" = confirmed ] || break; sleep 1; done
 if [ -d ${dir} ]; then
   if { [ -e ${dir}/decided ] && [ -s ${dir}/outcome ]; } || ! kill -0 "$(cat ${dir}/pid 2>/dev/null || echo none)" 2>/dev/null; then rm -rf ${dir}; fi
 fi
