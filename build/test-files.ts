@@ -17,14 +17,22 @@ export interface FilesRun {
   readonly until: number;
 }
 
+export interface FileOutcome {
+  readonly file: string;
+  readonly told: readonly Told[];
+}
+
+export const hasFailed = ({ told }: FileOutcome): boolean => told.some(({ outcome }) => outcome === 'failed');
+
 /** Prints each file's report as the file ends, and resolves to what every test came to. */
-export async function runFiles(run: FilesRun): Promise<Told[]> {
+export async function runFiles(run: FilesRun): Promise<FileOutcome[]> {
   const waiting = [...run.files];
-  const all: Told[] = [];
+  const all: FileOutcome[] = [];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const left = Math.min(run.fileDeadlineMs, run.until - Date.now());
-      all.push(...(left > 0 ? await runFile(file, left) : [failed(`${file}: not begun, the run's time was over`)]));
+      const late = [failed(`${file}: not begun, the run's time was over`)];
+      all.push({ file, told: left > 0 ? await runFile(file, left) : late });
     }
   };
   await Promise.all(Array.from({ length: run.atOnce }, worker));
