@@ -6,7 +6,9 @@ import type { NodePorts } from '../cluster/ports.ts';
 import { preflightJoin } from '../cluster/preflight.ts';
 import { sentence } from '../cluster/procedure.ts';
 import type { Watcher } from '../cluster/procedure.ts';
+import type { EngineKind } from '../engine/engine.ts';
 import type { JoinTicket } from '../rpc/api.ts';
+import { installProcedure } from '../cluster/install/install.ts';
 
 export interface AddThisNode {
   /** Address of a member, or USER@ADDRESS. */
@@ -14,6 +16,8 @@ export interface AddThisNode {
   readonly ring0Addr: string | null;
   readonly nodeId: number | null;
   readonly votes: number;
+  /** The engine that the cluster is known to use; null: what the member says. */
+  readonly engine: EngineKind | null;
   readonly sshPort: number | null;
   readonly sshOptions: readonly string[];
 }
@@ -26,10 +30,17 @@ export async function addThisNode(ports: NodePorts, request: AddThisNode, watche
     (check) => check.state === 'fail' && check.id !== 'route',
   );
   if (failed.length > 0) throw new Error(failed.map((check) => `${check.title}: ${check.detail}`).join('\n'));
+  // Before the cluster counts on this node's vote: to fetch packages takes its time.
+  if (request.engine === 'corosync') await installProcedure(ports, watcher);
   const nodeId = request.nodeId === null ? [] : ['--nodeid', String(request.nodeId)];
   const words = ['addnode', ports.hostname, '--ring0_addr', ring0Addr, '--votes', String(request.votes), ...nodeId];
   const ticket = parseTicket(await pvecmOn(request, [...words, '--json']));
   try {
+    if (request.engine !== null && ticket.engine !== request.engine) {
+      throw new Error(
+        `the cluster ${ticket.clusterName} runs on the engine ${ticket.engine}, not on ${request.engine}.`,
+      );
+    }
     await joinCluster(ports, ticket, watcher);
   } catch (error) {
     const undone = await pvecmOn(request, ['undoadd', String(ticket.nodeId)]).then(

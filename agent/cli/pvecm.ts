@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { addNodeToCluster, undoAddNode } from '../cluster/add-node.ts';
 import { createCluster } from '../cluster/create.ts';
+import { installProcedure } from '../cluster/install/install.ts';
 import { EngineLink } from '../cluster/engine-link.ts';
 import { nodePorts } from '../cluster/node-ports.ts';
 import type { NodePorts } from '../cluster/ports.ts';
@@ -94,6 +95,7 @@ interface NodeOptions {
 }
 
 interface AddOptions extends NodeOptions {
+  engine?: EngineKind;
   port?: number;
   sshOption?: string[];
 }
@@ -138,6 +140,12 @@ function commandLine(ports: NodePorts, engine: EngineLink, signal: AbortSignal):
     .addOption(ring0)
     .addOption(nodeId)
     .addOption(votes)
+    .addOption(
+      new Option(
+        '--engine <engine>',
+        "the cluster's engine; corosync is then installed before the join begins",
+      ).choices(['totem', 'corosync']),
+    )
     .option('--port <number>', 'SSH port of the member', whole(1))
     .option('--ssh-option <option...>', 'passed to ssh as -o OPTION')
     .addOption(json)
@@ -149,6 +157,7 @@ function commandLine(ports: NodePorts, engine: EngineLink, signal: AbortSignal):
           ring0Addr: options.ring0_addr ?? null,
           nodeId: options.nodeid ?? null,
           votes: options.votes,
+          engine: options.engine ?? null,
           sshPort: options.port ?? null,
           sshOptions: options.sshOption ?? [],
         },
@@ -170,6 +179,16 @@ function commandLine(ports: NodePorts, engine: EngineLink, signal: AbortSignal):
       const request = { name, ring0Addr: options.ring0_addr, nodeId: options.nodeid ?? null, votes: options.votes };
       const ticket = await addNodeToCluster(ports, request, watcher(signal, options.json === true));
       say(options, ticket, `${name} was added as node ${ticket.nodeId}. On it, run: pvecm add ADDRESS-OF-THIS-NODE\n`);
+    });
+
+  program
+    .command('install-corosync')
+    .description("install the distribution's package of Corosync on this node, unless it is there")
+    .addOption(json)
+    .action(async (options: { json?: boolean }) => {
+      await installProcedure(ports, watcher(signal, options.json === true));
+      const version = await ports.packages.installedCorosync();
+      say(options, { version }, `Corosync ${version ?? ''} is installed on ${ports.hostname}.\n`);
     });
 
   program

@@ -3,6 +3,8 @@ import { newConf } from '../conf/index.ts';
 import { formatRingId } from '../totem/ids.ts';
 import type { CreateRequest } from '../rpc/api.ts';
 import { modelOf, readTreeConf, toBase64, TREE_CONF } from './conf-write.ts';
+import { isPackagesExample } from './install/failure.ts';
+import { installCorosync, installStep } from './install/install.ts';
 import type { NodePorts } from './ports.ts';
 import { Procedure, sentence } from './procedure.ts';
 import type { PlannedStep, Say, Watcher } from './procedure.ts';
@@ -18,6 +20,7 @@ const KEYGEN = { totem: 'pvecm keygen', corosync: 'corosync-keygen' } as const;
 export async function createCluster(ports: NodePorts, request: CreateRequest, watcher: Watcher): Promise<void> {
   const plan: PlannedStep[] = [
     { id: 'check', title: 'Check name, address and state of this node', command: null },
+    ...(request.engine === 'corosync' ? [installStep(ports)] : []),
     { id: 'key', title: 'Make the cluster key', command: KEYGEN[request.engine] },
     {
       id: 'tree',
@@ -37,6 +40,10 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
   const undo: Undo = { stopped: [], local: [] };
   try {
     const text = await procedure.step('check', (say) => check(ports, request, say));
+    // What is installed stays, whatever becomes of the rest: other software may have come to need it meanwhile.
+    if (request.engine === 'corosync') {
+      await procedure.step('install', (say) => installCorosync(ports, say, watcher.signal));
+    }
     await procedure.step('key', (say) => {
       if (ports.files.readAuthkey() !== null) return say(`keeping the key in ${ports.paths.authkey}`);
       ports.files.writeAuthkey(ports.newAuthkey());
@@ -52,9 +59,10 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
     });
     await procedure.step('conf', (say) => {
       const choiceBefore = ports.engine.choice();
-      undo.stopped.push(() => {
+      undo.stopped.push(async () => {
         ports.files.removeConf();
         ports.engine.choose(choiceBefore);
+        await ports.services.engineAtBoot();
       });
       ports.engine.choose(request.engine);
       ports.files.writeConf(text);
@@ -63,6 +71,7 @@ export async function createCluster(ports: NodePorts, request: CreateRequest, wa
     await procedure.step('engine', async (say) => {
       undo.stopped.push(() => ports.services.stop('engine'));
       await ports.services.restart('engine');
+      await ports.services.engineAtBoot();
       say('started');
     });
     await procedure.step('pmxcfs', async (say) => {
@@ -107,7 +116,7 @@ async function check(ports: NodePorts, request: CreateRequest, say: Say): Promis
 /** Throws when this node is in a cluster already. */
 export function refuseMembers(ports: Pick<NodePorts, 'files' | 'paths'>): void {
   const present = ports.files.readConf();
-  if (present === null) return;
+  if (present === null || isPackagesExample(modelOf(present))) return;
   const name = modelOf(present).totem.clusterName;
   throw new Error(
     `this node is already in the cluster ${name ?? 'of ' + ports.paths.conf}: ${ports.paths.conf} exists. ` +

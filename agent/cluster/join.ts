@@ -3,6 +3,7 @@ import { formatRingId } from '../totem/ids.ts';
 import type { JoinTicket } from '../rpc/api.ts';
 import { isEncrypted, modelOf } from './conf-write.ts';
 import { refuseMembers } from './create.ts';
+import { installCorosync, installStep } from './install/install.ts';
 import type { NodePorts } from './ports.ts';
 import { Procedure, sentence } from './procedure.ts';
 import type { PlannedStep, Watcher } from './procedure.ts';
@@ -19,6 +20,7 @@ export async function joinCluster(ports: NodePorts, ticket: JoinTicket, watcher:
   const { paths, services } = ports;
   const plan: PlannedStep[] = [
     { id: 'check', title: 'Check the ticket against this node', command: null },
+    ...(ticket.engine === 'corosync' ? [installStep(ports)] : []),
     { id: 'stop', title: 'Stop pmxcfs', command: services.command('stop', 'pmxcfs') },
     {
       id: 'backup',
@@ -38,6 +40,9 @@ export async function joinCluster(ports: NodePorts, ticket: JoinTicket, watcher:
       checkTicket(ports, ticket);
       say(`${ports.hostname} is node ${ticket.nodeId} of the cluster ${ticket.clusterName}`);
     });
+    if (ticket.engine === 'corosync') {
+      await procedure.step('install', (say) => installCorosync(ports, say, watcher.signal));
+    }
     await procedure.step('stop', async (say) => {
       undo.push(() => services.start('pmxcfs'));
       await services.stop('pmxcfs');
@@ -51,11 +56,12 @@ export async function joinCluster(ports: NodePorts, ticket: JoinTicket, watcher:
     await procedure.step('conf', (say) => {
       const keyBefore = ports.files.readAuthkey();
       const choiceBefore = ports.engine.choice();
-      undo.push(() => {
+      undo.push(async () => {
         ports.files.removeConf();
         if (keyBefore === null) ports.files.removeAuthkey();
         else ports.files.writeAuthkey(keyBefore);
         ports.engine.choose(choiceBefore);
+        await services.engineAtBoot();
       });
       ports.engine.choose(ticket.engine);
       if (ticket.authkey !== null) {
@@ -68,6 +74,7 @@ export async function joinCluster(ports: NodePorts, ticket: JoinTicket, watcher:
     await procedure.step('engine', async (say) => {
       undo.push(() => services.stop('engine'));
       await services.restart('engine');
+      await services.engineAtBoot();
       say('started');
     });
     await procedure.step('pmxcfs', async (say) => {

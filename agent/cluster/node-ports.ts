@@ -10,6 +10,7 @@ import { eventLog } from '../event-log.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import { journalOf } from './apply/journal-file.ts';
 import type { EngineLink } from './engine-link.ts';
+import { nodePackages } from './install/node-packages.ts';
 import type { Clock, NetworkPort, NodeFiles, NodePorts } from './ports.ts';
 import { openServices } from './services.ts';
 import type { TreeLink } from './tree-link.ts';
@@ -34,6 +35,7 @@ export function nodePorts(layout: NodeLayout, engine: EngineLink, tree: TreeLink
     clock: nodeClock,
     files: nodeFiles(layout),
     services: openServices(layout, () => engine.choice()),
+    packages: nodePackages(layout),
     engine,
     tree,
     network: localNetwork(layout.root !== ''),

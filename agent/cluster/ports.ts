@@ -5,6 +5,7 @@
 import type { EngineKind, EngineStatus } from '../engine/engine.ts';
 import type { FileSystemControl, FileSystemStatus } from '../mount/control.ts';
 import type { ServiceState } from '../rpc/api.ts';
+import type { Packages } from './install/install.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -40,6 +41,8 @@ export interface Services {
   start(name: ServiceState['name']): Promise<void>;
   stop(name: ServiceState['name']): Promise<void>;
   restart(name: ServiceState['name']): Promise<void>;
+  /** Has the chosen engine's service start with the machine, and the other engine's not. */
+  engineAtBoot(): Promise<void>;
   /** The shell command that does the same by hand. */
   command(verb: 'start' | 'stop' | 'restart', name: ServiceState['name']): string;
 }
@@ -87,6 +90,7 @@ export interface NodePorts {
   readonly clock: Clock;
   readonly files: NodeFiles;
   readonly services: Services;
+  readonly packages: Packages;
   readonly engine: EnginePort;
   readonly tree: TreePort;
   readonly network: NetworkPort;

@@ -3,6 +3,7 @@ import { formatRingId } from '../totem/ids.ts';
 import type { AddNodeRequest, Check } from '../rpc/api.ts';
 import { wouldAdd } from './add-node.ts';
 import { modelOf, readTreeConf } from './conf-write.ts';
+import { isPackagesExample } from './install/failure.ts';
 import type { NodePorts } from './ports.ts';
 import { sentence } from './procedure.ts';
 import { checkNodeName, isLoopback } from './rules.ts';
@@ -96,6 +97,7 @@ async function checks(
 function alone(ports: NodePorts, clusterName: string): Verdict {
   const present = ports.files.readConf();
   if (present === null) return pass(`there is no ${ports.paths.conf}`);
+  if (isPackagesExample(modelOf(present))) return pass(`${ports.paths.conf} is the example of the package corosync`);
   const name = modelOf(present).totem.clusterName ?? 'without a name';
   return name === clusterName
     ? fail(`it is a member of ${name} already, or a join was broken off: ${ports.paths.conf} exists`)

@@ -45,6 +45,8 @@ function supervisedServices(layout: NodeLayout): Services {
     start: (name) => call((remote) => remote.start(name)),
     stop: (name) => call((remote) => remote.stop(name)),
     restart: (name) => call((remote) => remote.restart(name)),
+    // The supervisor looks at the choice with each start.
+    engineAtBoot: () => Promise.resolve(),
     command: (verb, name) => {
       // A restart needs no more than the end: the supervisor starts it anew.
       if (verb !== 'start') return `pkill -f 'agent.mjs ${name}'`;
@@ -79,6 +81,11 @@ function systemdServices(choice: () => EngineKind): Services {
     start: (name) => change('start', name),
     stop: (name) => change('stop', name),
     restart: (name) => change('restart', name),
+    // Ours needs no more: its unit leaves the place to Corosync by itself (ExecCondition).
+    engineAtBoot: async () => {
+      if (choice() === 'corosync') await systemctl('enable', '--quiet', 'corosync.service');
+      else await systemctl('disable', '--quiet', 'corosync.service').catch(() => undefined);
+    },
     command: (verb, name) => `systemctl ${verb} ${unitOf(name, choice())}`,
   };
 }

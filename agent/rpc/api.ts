@@ -257,6 +257,8 @@ export interface AgentApi {
   addNode(operation: string, request: AddNodeRequest): Promise<JoinTicket>;
   /** Asked of a member: takes a node that never joined out of corosync.conf again. */
   undoAddNode(operation: string, request: { readonly nodeId: number }): Promise<void>;
+  /** Installs the distribution's package of Corosync, unless it is there. */
+  installCorosync(operation: string): Promise<void>;
   /** Asked of the new node. Resolves when it is a member of a quorate ring and its tree is in sync. */
   joinCluster(operation: string, ticket: JoinTicket): Promise<void>;
   /** Cancels a running operation at its next safe point. */

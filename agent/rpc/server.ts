@@ -8,6 +8,7 @@ import { TREE_CONF } from '../cluster/conf-write.ts';
 import { createCluster } from '../cluster/create.ts';
 import { EngineLink } from '../cluster/engine-link.ts';
 import { agentVersion } from '../cluster/installation.ts';
+import { installProcedure } from '../cluster/install/install.ts';
 import { installLocalConf, publishLocalConf } from '../cluster/emergency-conf.ts';
 import { joinCluster } from '../cluster/join.ts';
 import { nodePorts } from '../cluster/node-ports.ts';
@@ -142,6 +143,7 @@ export function agentServer(layout: NodeLayout, events: () => AgentEvents): Agen
     },
     addNode: (operation, request) => operate(operation, (watcher) => addNodeToCluster(ports, request, watcher)),
     undoAddNode: (operation, { nodeId }) => operate(operation, (watcher) => undoAddNode(ports, nodeId, watcher)),
+    installCorosync: (operation) => operate(operation, (watcher) => installProcedure(ports, watcher)),
     joinCluster: (operation, ticket) => operate(operation, (watcher) => joinCluster(ports, ticket, watcher)),
     cancel: (operation) => operations.get(operation)?.abort(),
   };

@@ -27,6 +27,12 @@ export interface MemoryNode {
   readonly failing: Set<string>;
   readonly calls: string[];
   readonly events: string[];
+  /** Version of the installed Corosync. */
+  corosync: string | null;
+  /** What the package puts in the place of corosync.conf. */
+  example: string | null;
+  /** How the next runs of the package tool end; 0 without a word when there are none. */
+  readonly printed: { code: number; output: string }[];
   addresses: Record<string, string[]>;
   owns: string[];
 }
@@ -131,6 +137,9 @@ export function memoryNode(hostname: string): MemoryNode {
     failing: new Set(),
     calls: [],
     events: [],
+    corosync: '3.1.7',
+    example: null,
+    printed: [],
     addresses: { [hostname]: ['10.0.0.1'] },
     owns: ['10.0.0.1'],
     ports: {
@@ -191,7 +200,27 @@ export function memoryNode(hostname: string): MemoryNode {
           call(`restart ${name}`);
           begin(name);
         },
+        engineAtBoot: async () => call(`${node.choice} at boot`),
         command: (verb, name) => `systemctl ${verb} ${name}`,
+      },
+      packages: {
+        installedCorosync: async () => node.corosync,
+        osRelease: () => 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+        hasProgram: (name) => name === 'apt-get',
+        run: async ({ program, args }, say) => {
+          call(`${program} ${args.includes('--download-only') ? 'download' : (args[0] ?? '')}`);
+          const printed = node.printed.shift() ?? { code: 0, output: '' };
+          for (const line of printed.output.split('\n')) say(line);
+          if (printed.code === 0 && args[0] === 'install' && !args.includes('--download-only')) {
+            node.corosync = '3.1.7';
+            node.conf ??= node.example;
+          }
+          return printed;
+        },
+        holdService: async () => {
+          call('hold corosync');
+          return async () => call('let corosync go');
+        },
       },
       engine: {
         status,

@@ -56,6 +56,7 @@ const NAMES = {
   preflightAdd: true,
   addNode: true,
   undoAddNode: true,
+  installCorosync: true,
   joinCluster: true,
   cancel: true,
 } satisfies Record<keyof AgentApi, true>;

@@ -50,6 +50,9 @@ export async function joinNode(options: JoinOptions): Promise<{ nodeId: number }
   try {
     await check(options, memberReport, request);
     stopWhenCancelled(signal);
+    // Before the cluster counts on the new node's vote: to fetch packages takes its time.
+    if (memberReport.engine?.engine === 'corosync') await newcomer.installCorosync(operation);
+    stopWhenCancelled(signal);
     const ticket = await member.addNode(operation, request);
     try {
       stopWhenCancelled(signal);
