@@ -219,7 +219,7 @@ export function memoryNode(hostname: string): MemoryNode {
         },
         holdService: async () => {
           call('hold corosync');
-          return async () => call('let corosync go');
+          return async (stop) => call(stop ? 'let corosync go' : 'let corosync go on');
         },
       },
       engine: {

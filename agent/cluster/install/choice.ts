@@ -44,9 +44,7 @@ export function chooseInstall(osRelease: string, has: (program: string) => boole
   const facts = parseOsRelease(osRelease);
   const system = facts.get('PRETTY_NAME') ?? facts.get('NAME') ?? facts.get('ID') ?? 'an unknown system';
   const words = [facts.get('ID') ?? '', ...(facts.get('ID_LIKE') ?? '').split(/\s+/)];
-  const family = words
-    .flatMap((word) => FAMILIES.filter(([, known]) => known.has(word)).map(([name]) => name))
-    .find(() => true);
+  const [family] = words.flatMap((word) => FAMILIES.flatMap(([name, known]) => (known.has(word) ? [name] : [])));
   if (family === undefined) return err(byHand(`how to install Corosync on ${system} is not known here`));
   const tool = TOOLS[family].find(has);
   if (tool === undefined) {

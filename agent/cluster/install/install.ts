@@ -26,8 +26,8 @@ export interface Packages {
     say: Say,
     signal: AbortSignal | null,
   ): Promise<{ readonly code: number | null; readonly output: string }>;
-  /** Keeps the package from starting its service; what it resolves to lets go of that, and stops what runs all the same. */
-  holdService(): Promise<() => Promise<void>>;
+  /** Keeps the package from starting its service; what it resolves to lets go of that. `stop`: stops what runs all the same. */
+  holdService(): Promise<(stop: boolean) => Promise<void>>;
 }
 
 export interface InstallPorts {
@@ -77,7 +77,8 @@ export async function installCorosync(ports: InstallPorts, say: Say, signal: Abo
     await must(packages, choice, install, say, null);
     if ((await packages.installedCorosync()) === null) await must(packages, choice, repair, say, null);
   } finally {
-    await release();
+    // Where there was a file before, what runs may be the cluster's own.
+    await release(confBefore === null);
     const after = files.readConf();
     if (confBefore === null && after !== null && isPackagesExample(modelOf(after))) {
       files.removeConf();

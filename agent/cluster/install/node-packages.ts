@@ -25,13 +25,13 @@ export function nodePackages(layout: NodeLayout): Packages {
     hasProgram: (name) => programPath(name) !== null,
     run: runTool,
     holdService: async () => {
-      if (!underSystemd(layout)) return stopBySysV;
+      if (!underSystemd(layout)) return async (stop) => (stop ? stopBySysV() : undefined);
       // In /run: a node that loses power in between does not keep it. deb-systemd-invoke(1p) leaves masked units alone.
       await systemctl('mask', '--runtime', UNIT);
-      return async () => {
+      return async (stop) => {
         await systemctl('unmask', '--runtime', UNIT);
         await systemctl('daemon-reload');
-        await systemctl('stop', UNIT).catch(() => undefined);
+        if (stop) await systemctl('stop', UNIT).catch(() => undefined);
       };
     },
   };
