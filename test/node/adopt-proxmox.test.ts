@@ -134,6 +134,53 @@ describe('a cluster of Proxmox VE', { skip: whyNoAdoptNodes, timeout: 240_000 },
     assert.equal(versionOf(tree), version + 2);
   });
 
+  test('a file that costs the quorum goes back all the same: each node restarts with the old settings, and /etc/pve gets them then', async () => {
+    const version = versionOf(tree);
+    // The tree takes no change without quorum, as that of the real pmxcfs.
+    for (const name of NAMES) {
+      await nodes.run(name, 'mount --bind /etc/pve /etc/pve');
+      await nodes.run(
+        name,
+        'nft add table inet lost; nft add chain inet lost in "{ type filter hook input priority 0; }"',
+      );
+      await nodes.run(name, 'nft add rule inet lost in udp dport 5999 drop');
+    }
+    const quorumOf = async (name: string): Promise<boolean> =>
+      /^Quorate: +Yes/m.test((await nodes.on(name, 'corosync-quorumtool -s')).stdout);
+    let playing = true;
+    const playQuorum = async (name: string): Promise<void> => {
+      for (let now = 'rw'; playing; await new Promise((resolve) => setTimeout(resolve, 200))) {
+        const wanted = (await quorumOf(name)) ? 'rw' : 'ro';
+        if (wanted !== now) await nodes.on(name, `mount -o remount,bind,${wanted} /etc/pve`);
+        now = wanted;
+      }
+    };
+    const player = Promise.all(NAMES.map(playQuorum));
+    try {
+      const { file } = await app.openConf(id());
+      const moved = file.text.replace(/(totem \{\n)/, '$1  interface {\n    linknumber: 0\n    mcastport: 5999\n  }\n');
+      const plan = await app.planConf(id(), moved, file.digest);
+      assert.equal(plan.method, 'whole-restart');
+      const { text, baseDigest, method } = plan;
+      const { operation } = await app.applyConf(id(), { text, baseDigest, method, confirmWithinMs: 30_000 });
+      await until('the quorum is lost', 60_000, async () => !(await quorumOf('pve1')));
+      await app.cancel(operation).catch(() => undefined);
+      const view = await until('its end', 150_000, () => {
+        const found = app.snapshot().operations.find((one) => one.id === operation);
+        return found !== undefined && found.state !== 'running' ? found : null;
+      });
+      assert.notEqual(view.state, 'done', JSON.stringify(view, null, 1));
+      await until('quorum, and the old settings in /etc/pve', 60_000, async () => {
+        return versionOf(tree) === version + 2 && !tree.includes('5999') && (await quorumOf('pve1'));
+      });
+      for (const name of NAMES) assert.equal(read(name, LOCAL), tree);
+    } finally {
+      playing = false;
+      await player;
+      for (const name of NAMES) await nodes.on(name, 'umount /etc/pve; nft delete table inet lost');
+    }
+  });
+
   test('a node that is off is removed by pvecm; one that is on is not', async () => {
     const refused = (await app.removeNode(id(), 2)).operation;
     const view = await until(

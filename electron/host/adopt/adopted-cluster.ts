@@ -108,7 +108,7 @@ function abilities(
   }[manager];
   if (manager === 'proxmox') {
     cannot.unshift(
-      'Touch /etc/corosync/corosync.conf: that file belongs to pmxcfs. Without quorum /etc/pve takes no change.',
+      'Touch /etc/corosync/corosync.conf, which belongs to pmxcfs, except to go back from a change that cost the quorum.',
     );
   }
   if (manager === 'pacemaker') cannot.unshift('Change resources: pcs or crm does that.');

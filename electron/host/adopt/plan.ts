@@ -78,7 +78,7 @@ const withoutTree =
 function ofManager(manager: AdoptedManager, { method }: ApplyPlan, nodes: PlanGround['nodes']): string[] {
   if (manager === 'proxmox') {
     const stuck =
-      'The nodes go back through /etc/pve, which needs quorum: if the new file costs the quorum, the old one has to be put back by hand.';
+      'The nodes go back through /etc/pve, which needs quorum. If the new file costs the quorum, each node restarts Corosync with the old settings after 20 s, and /etc/pve gets them then.';
     return method === 'reload'
       ? [stuck]
       : [

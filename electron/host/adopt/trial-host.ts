@@ -54,10 +54,13 @@ export class TrialHost {
     const script = `${COMMON}
 umask 077
 give_up() { echo "$2"; rm -rf ${dir}; exit "$1"; }
-# Once it is confirmed a trial's own watchdog takes it away, within a second.
-for _ in 1 2 3 4 5; do [ "$(cat ${dir}/decided 2>/dev/null)" = confirmed ] || break; sleep 1; done
+decided() { [ -e ${dir}/decided ]; }
+over() { decided && [ -s ${dir}/outcome ] && ! grep -q '^waits ' ${dir}/outcome; }
+# A trial that is decided is over within seconds: its own watchdog takes it away, or says how it went back.
+for _ in 1 2 3 4 5 6 7 8; do decided && ! over || break; sleep 1; done
 if [ -d ${dir} ]; then
-  if { [ -e ${dir}/decided ] && [ -s ${dir}/outcome ]; } || ! kill -0 "$(cat ${dir}/pid 2>/dev/null || echo none)" 2>/dev/null; then rm -rf ${dir}; fi
+  if over || ! kill -0 "$(cat ${dir}/pid 2>/dev/null || echo none)" 2>/dev/null; then rm -rf ${dir}
+  elif decided; then echo 'it is still on its way back from another change'; exit 73; fi
 fi
 mkdir ${dir} 2>/dev/null || { echo 'another change is on trial here'; exit 73; }
 while read -r name data; do printf %s "$data" | base64 -d > "${dir}/$name" || give_up 74 'the files did not arrive'; done
@@ -139,7 +142,7 @@ give_up 77 'its watchdog does not start'
     const script = `touch ${dir}/revert
 end=$(( $(now) + ${seconds} ))
 while [ "$(now)" -lt "$end" ]; do
-  [ -s ${dir}/outcome ] && { cat ${dir}/outcome; exit 0; }
+  [ -s ${dir}/outcome ] && ! grep -q '^waits ' ${dir}/outcome && { cat ${dir}/outcome; exit 0; }
   sleep 1
 done
 echo 'it is still on its way back'

@@ -26,6 +26,8 @@ export interface WatchdogSettings {
 
 /** How long the watchdog leaves its outcome to be read before it takes its directory away, in seconds. */
 const LINGER_S = 3600;
+/** How long /etc/pve may take no change on the way back before a node runs the old settings by itself, in seconds. */
+const PATIENCE_S = 20;
 
 export function settingsFile(settings: WatchdogSettings): string {
   const { id, proxmox, method, after, backVersion, staggerS } = settings;
@@ -39,6 +41,7 @@ export function settingsFile(settings: WatchdogSettings): string {
     `back_version=${backVersion}`,
     `stagger=${staggerS}`,
     `linger=${LINGER_S}`,
+    `patience=${PATIENCE_S}`,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -90,15 +93,25 @@ put_back_plain() {
   outcome='The old file is back.'
 }
 
-# Through pmxcfs only, which carries it to every node. Without quorum it takes nothing: then this waits.
+has_quorum() { limited 5 corosync-quorumtool -s 2>/dev/null | grep -q '^Quorate: *Yes'; }
+
+# Through pmxcfs, which carries it to every node. Without quorum it takes nothing. If that lasts, it is the new file
+# that cost the quorum: every node then runs the old settings from its local file, and /etc/pve gets them with the quorum
+# that comes back. pmxcfs leaves the local file alone meanwhile: it installs a higher config_version only.
 put_back_proxmox() {
   [ -e "$dir/installed" ] || { outcome='The new file was not installed yet.'; return 0; }
   gave_up=$(( $(now) + linger ))
+  alone=$(( $(now) + patience ))
   while [ "$(now)" -lt "$gave_up" ]; do
     seen=$(limited 5 cat "$conf" 2>/dev/null | sha256sum | cut -c 1-64)
     if [ "$seen" = "$(digest "$dir/back.conf")" ]; then outcome='The old settings are back.'; return 0; fi
     if [ "$seen" = "$after" ]; then
       limited 10 sh -c 'cat "$1" > "$2.new" && mv -f "$2.new" "$2"' sh "$dir/back.conf" "$conf" 2>/dev/null && continue
+      if [ "$(now)" -ge "$alone" ] && ! cmp -s "$dir/back.conf" "$local" && ! has_quorum; then
+        say 'There is no quorum: the old settings run from the local file until /etc/pve can be written.'
+        cp "$dir/back.conf" "$local.back" && mv -f "$local.back" "$local" && restart_engine
+        restarted=yes
+      fi
       echo 'waits until /etc/pve can be written' > "$dir/outcome"
     elif [ -n "$seen" ] && limited 5 test -s "$conf"; then
       outcome='Another corosync.conf is there by now; it stays.'
@@ -116,7 +129,7 @@ bring_into_effect() {
   if [ "$manager" = proxmox ]; then
     # pmxcfs installs the file and has it loaded.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do cmp -s "$dir/back.conf" "$local" && break; sleep 1; done
-    [ "$method" = reload ] || restart_engine
+    [ "$method" = reload ] || [ "$restarted" = yes ] || restart_engine
     return 0
   fi
   if [ "$method" = reload ] && limited 20 corosync-cfgtool -R >/dev/null 2>&1; then
@@ -148,6 +161,7 @@ while :; do
 done
 
 outcome=
+restarted=
 if [ "$manager" = proxmox ]; then put_back=put_back_proxmox; else put_back=put_back_plain; fi
 if "$put_back"; then bring_into_effect; fi
 say "$why $outcome"
