@@ -136,8 +136,17 @@ test('a file that went while its name was still known is looked up by its path a
   const mount = new Mount();
   const inode = mount.put('f', 'x');
   mount.apply({ kind: 'unlink', path: 'f' });
-  const body = Buffer.alloc(8);
-  assert.equal(mount.ask(OPCODE.open, inode, body)?.errno, ERRNO.ESTALE);
+  assert.equal(mount.ask(OPCODE.open, inode, Buffer.alloc(8))?.errno, ERRNO.ESTALE);
+  assert.equal(mount.ask(OPCODE.getattr, inode, Buffer.alloc(16))?.errno, ERRNO.ESTALE);
+});
+
+test('a file that went while the asking process holds it open is gone, whatever its name leads to', () => {
+  const mount = new Mount();
+  const inode = mount.put('f', 'x');
+  mount.open(inode, 0, process.pid);
+  mount.apply({ kind: 'unlink', path: 'f' });
+  assert.equal(mount.ask(OPCODE.getattr, inode, Buffer.alloc(16), process.pid)?.errno, ERRNO.ENOENT);
+  assert.equal(mount.ask(OPCODE.getattr, inode, Buffer.alloc(16), process.ppid)?.errno, ERRNO.ESTALE);
 });
 
 describe('a file opened with O_TRUNC', () => {

@@ -33,11 +33,20 @@ export class FileServing {
     this.#cached.delete(inode);
   }
 
+  /**
+   * The word for an inode that is gone. A process that holds it open may mean that very file; any other has followed
+   * a name that leads elsewhere by now, before the kernel heard of it: with ESTALE it looks the path up anew.
+   */
+  whyGone({ node, pid }: Request): 'ENOENT' | 'ESTALE' {
+    const isHeld = this.#handles.openersOf(node).some((opener) => opener === 0 || isSameProcess(opener, pid));
+    return isHeld ? 'ENOENT' : 'ESTALE';
+  }
+
   open(request: Request): void {
     const { node, pid } = request;
     const flags = request.body.readUInt32LE(0);
     const data = this.#view.data(node);
-    // The name leads elsewhere by now, and the kernel has not heard: with this word it looks the path up anew.
+    // Always by a path (whyGone).
     if (data === null) return this.#answers.fail(request, 'ESTALE');
     const writes = (flags & fuse.O.accessMode) !== 0;
     const handle = this.#handles.open(node, { writes, pid, gathers: false, truncates: false });

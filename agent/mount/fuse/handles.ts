@@ -68,6 +68,11 @@ export class Handles {
     return (this.#counts.get(inode) ?? 0) > 0;
   }
 
+  /** The threads that opened it and have not closed it. */
+  openersOf(inode: number): number[] {
+    return [...this.#open.values()].filter((handle) => handle.inode === inode).map(({ pid }) => pid);
+  }
+
   /** The newest handle for writing on this inode whose thread is not known, and that nothing was done with. */
   untouched(inode: number): Handle | undefined {
     let found: Handle | undefined;

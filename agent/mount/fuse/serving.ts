@@ -194,7 +194,7 @@ export class Serving {
 
   #getattr(request: Request): void {
     const attributes = this.#view.attributes(request.node);
-    if (attributes === null) this.#fail(request, 'ENOENT');
+    if (attributes === null) this.#fail(request, this.#files.whyGone(request));
     else this.#ok(request, fuse.attributesOut(attributes));
   }
 
