@@ -14,7 +14,7 @@ describe('an adopted cluster of one node', { skip: whyNoAdoptNodes, timeout: 240
   const settings = mkdtempSync(join(tmpdir(), 'ringmaster-adopt-app-'));
   let nodes: AdoptNodes;
   let app: HostApp;
-  let second = '';
+  let [first, second] = ['', ''];
 
   const cluster = (): ClusterView | null => app.snapshot().clusters.find(({ name }) => name === 'small') ?? null;
   const idOfCluster = (): string => cluster()?.id ?? assert.fail(JSON.stringify(app.snapshot(), null, 1));
@@ -37,7 +37,7 @@ describe('an adopted cluster of one node', { skip: whyNoAdoptNodes, timeout: 240
     await nodes.startCorosync(['one'], setValue(conf, 'totem', 'token', '1000'), randomBytes(256));
     const files = { settingsDirectory: settings, knownHostsFile: nodes.paths.knownHosts };
     app = new HostApp({ ...files, lab: null, bundleDirectory: join(settings, 'no-bundle'), shell: 'browser' });
-    await app.addHost(nodes.host('one'));
+    first = (await app.addHost(nodes.host('one'))).id;
     await until('the ring of one', 40_000, quorateWith(1));
   });
   after(async () => {
@@ -58,6 +58,21 @@ describe('an adopted cluster of one node', { skip: whyNoAdoptNodes, timeout: 240
     await succeeded((await app.join(idOfCluster(), second)).operation);
     await until('two votes', 30_000, quorateWith(2));
     assert.match(await nodes.run('one', 'corosync-quorumtool -s || true'), /Expected votes: +2/);
+  });
+
+  test('of which one has died is given quorum by expecting fewer votes, and both are one again afterwards', async () => {
+    await nodes.run('two', 'kill -9 $(pidof corosync)');
+    await until('quorum is lost', 30_000, () => cluster()?.quorum.quorate === false);
+    await assert.rejects(
+      app.openConf(idOfCluster()).then(({ file }) => app.planConf(idOfCluster(), file.text, file.digest)),
+      {
+        message: /no quorum/,
+      },
+    );
+    await app.expectVotes(first, 1);
+    await until('quorum with one vote', 20_000, quorateWith(1));
+    await nodes.run('two', 'service corosync start');
+    await until('two votes', 40_000, quorateWith(2));
   });
 
   test('gives it up again, and has quorum alone', async () => {
