@@ -172,6 +172,27 @@ describe('a cluster that runs Corosync and not our agent', { skip: whyNoAdoptNod
     assert.equal((await app.confHistory(theCluster().id))[0]?.outcome, 'confirmed');
   });
 
+  test('an apply that needs restarts takes the nodes one after the other, with quorum all the time', async () => {
+    const { file } = await app.openConf(theCluster().id);
+    const plan = await app.planConf(theCluster().id, setValue(file.text, 'totem', 'link_mode', 'active'), file.digest);
+    assert.equal(plan.method, 'rolling-restart', JSON.stringify(plan, null, 1));
+    const pids = async (): Promise<string[]> => Promise.all(MEMBERS.map((name) => nodes.run(name, 'pidof corosync')));
+    const before = await pids();
+    const { text, baseDigest, method } = plan;
+    const { operation } = await app.applyConf(theCluster().id, { text, baseDigest, method, confirmWithinMs: 60_000 });
+    const view = await until('its end', 120_000, async () => {
+      const samples = await Promise.all(MEMBERS.map((name) => nodes.on(name, 'corosync-quorumtool -s')));
+      const quorate = samples.filter(({ stdout }) => /^Quorate: +Yes/m.test(stdout)).length;
+      assert.ok(quorate >= 2, samples.map(({ stdout, stderr }) => stdout + stderr).join('\n'));
+      const found = app.snapshot().operations.find(({ id }) => id === operation);
+      return found !== undefined && found.state !== 'running' ? found : null;
+    });
+    assert.equal(view.state, 'done', JSON.stringify(view, null, 1));
+    await app.confirmConf(theCluster().id);
+    for (const [index, pid] of (await pids()).entries()) assert.notEqual(pid, before[index], MEMBERS[index]);
+    for (const name of MEMBERS) assert.match(await runs(name, 'totem.link_mode'), /= active$/);
+  });
+
   test('an apply that is taken back is gone from every node', async () => {
     const before = onDisk('db2');
     await tryToken(4000, 60_000);
