@@ -39,7 +39,7 @@ describe('Corosync is installed by "pvecm create"', { skip: whyNoDebianRoot() },
   });
 
   test('without a repository that can be reached it says so, and the node is in no cluster', () => {
-    repository('deb http://deb.debian.org/debian bookworm main');
+    repository('deb http://packages.invalid/debian bookworm main');
     good('rm -rf /var/cache/apt/archives/corosync* /var/cache/apt/archives/libcpg4*');
     const { code, err } = pvecm('create lab --engine corosync');
     assert.equal(code, 1);

@@ -94,7 +94,7 @@ describe('why an installation failed', () => {
       'no network',
       'debian',
       'apt-get',
-      "E: Failed to fetch http://deb.debian.org/x.deb  Temporary failure resolving 'deb.debian.org'",
+      "E: Failed to fetch http://packages.example/x.deb  Temporary failure resolving 'packages.example'",
       /no repository of packages can be reached/,
     ],
     ['no package', 'debian', 'apt-get', 'E: Unable to locate package corosync', /section "main"/],

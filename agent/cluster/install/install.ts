@@ -64,12 +64,15 @@ export async function installCorosync(ports: InstallPorts, say: Say, signal: Abo
   const choice = chosen.value;
   const { refresh, fetch, install, repair } = choice;
   const confBefore = files.readConf();
+  let refreshed = '';
   if (refresh !== null) {
     // One repository that refuses (a subscription that has run out) does not mean that no other has the package.
-    const { code } = await attempt(packages, choice, refresh, say, signal);
+    const { code, output } = await attempt(packages, choice, refresh, say, signal);
+    refreshed = output;
     if (code !== 0) say('the lists of packages could not all be brought up to date; going on with what is there');
   }
-  await must(packages, choice, fetch, say, signal);
+  // A package that no list has may be missing because no list could be fetched.
+  await must(packages, choice, fetch, say, signal, refreshed);
   throwIfCancelled(signal);
   // Debian's package starts Corosync at once, with an example for its configuration, as a cluster of its own.
   const release = await packages.holdService();
@@ -124,9 +127,10 @@ async function must(
   command: InstallCommand,
   say: Say,
   signal: AbortSignal | null,
+  printedBefore = '',
 ): Promise<void> {
   const { code, output } = await attempt(packages, choice, command, say, signal);
-  if (code !== 0) throw new Error(whyFailed(choice, wordsOf(command), code, output));
+  if (code !== 0) throw new Error(whyFailed(choice, wordsOf(command), code, `${printedBefore}\n${output}`));
 }
 
 async function attempt(
