@@ -137,8 +137,10 @@ const ENVIRONMENT = { PATH, HOME: '/root', LANG: 'C.UTF-8' };
 /** Fetches packages of this release into a folder with an index, for a file: repository. False: none can be reached. */
 export function fetchPackages(folder: string, names: readonly string[]): boolean {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const { status } = spawnSync('apt-get', ['download', ...names], { cwd: folder, encoding: 'utf8', timeout: 120_000 });
-  if (status !== 0) return false;
+  const apt = (...args: string[]): boolean =>
+    spawnSync('apt-get', args, { cwd: folder, stdio: 'ignore', timeout: 120_000 }).status === 0;
+  // The lists may be of a time whose versions the archive no longer has, or not there at all.
+  if (!apt('download', ...names) && !(apt('update') && apt('download', ...names))) return false;
   const index = readdirSync(folder).map((file) => {
     const data = readFileSync(join(folder, file));
     const { stdout } = spawnSync('dpkg-deb', ['-f', join(folder, file)], { encoding: 'utf8' });
