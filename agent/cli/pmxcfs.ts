@@ -8,7 +8,7 @@ import { localAddresses } from '../cluster/node-ports.ts';
 import { whyNotInTree } from '../cluster/push-conf.ts';
 import { connectSocket } from '../cluster/socket-client.ts';
 import { engineChoice } from '../engine/choice.ts';
-import type { Engine } from '../engine/engine.ts';
+import { ChosenEngine } from '../engine/chosen.ts';
 import { openEngine } from '../engine/open.ts';
 import { listedNodes, localNode } from '../engine/settings.ts';
 import { eventLog } from '../event-log.ts';
@@ -50,12 +50,12 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
 async function inForeground(options: Options, layout: NodeLayout): Promise<number> {
   const log = eventLog(layout, 'pmxcfs');
   const clustered = options.local !== true && existsSync(layout.corosyncConf);
-  let engine: Engine | null = null;
+  let engine: ChosenEngine | null = null;
   let guard: OpenGuard | null = null;
   let keys: { close(): Promise<void> } | null = null;
   try {
     const self = clustered ? selfOf(layout) : nodeId(1);
-    engine = clustered ? openEngine(engineChoice(layout), layout) : null;
+    engine = clustered ? new ChosenEngine((kind) => openEngine(kind, layout), engineChoice(layout)) : null;
     // Before the tree is opened: a node that cannot open it must still go back by its own clock.
     guard = engine === null ? null : openGuard(layout, { nodeId: self, name: layout.hostname }, engine, log);
     const guarding = guard;

@@ -16,6 +16,7 @@ import { addThisNode } from './pvecm-add.ts';
 import { formatNodes, formatRefusal, formatStatus } from './pvecm-output.ts';
 import { addConfCommands } from './pvecm-conf.ts';
 import { addApplyCommands } from './pvecm-conf-apply.ts';
+import { addMoveCommands } from './pvecm-move.ts';
 import { addKeyCommands } from './pvecm-key.ts';
 
 /** How long a command waits for the engine's first answer. */
@@ -49,6 +50,11 @@ export async function run(args: string[], layout: NodeLayout): Promise<number> {
       status: () => clusterStatus(engine),
       watcher: (quiet) => watcher(interrupted.signal, quiet),
       end,
+    });
+    addMoveCommands(program, {
+      ports,
+      status: () => clusterStatus(engine),
+      watcher: (quiet) => watcher(interrupted.signal, quiet),
     });
     addKeyCommands(program, {
       ports,

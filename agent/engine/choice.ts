@@ -1,5 +1,5 @@
 /** Which engine this node uses: one word in a file, because services start before anybody could tell them. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeLayout } from '../node-layout.ts';
 import type { EngineKind } from './engine.ts';
@@ -15,7 +15,10 @@ export function engineChoice(layout: NodeLayout): EngineKind {
   }
 }
 
+/** On stable storage when it returns: a node that loses power must not come back on the other engine. */
 export function chooseEngine(layout: NodeLayout, kind: EngineKind): void {
   mkdirSync(layout.home, { recursive: true });
-  writeFileSync(choiceFile(layout), `${kind}\n`);
+  const partial = `${choiceFile(layout)}.${process.pid}`;
+  writeFileSync(partial, `${kind}\n`, { flush: true });
+  renameSync(partial, choiceFile(layout));
 }

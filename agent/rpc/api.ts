@@ -213,6 +213,25 @@ export interface EndedApply {
   readonly after: string;
 }
 
+/** What a move of the whole cluster to the other engine would do, said before anything is done. */
+export interface MovePlan {
+  readonly from: EngineKind;
+  readonly to: EngineKind;
+  readonly fromVersion: number;
+  /** config_version of `text`. */
+  readonly version: number;
+  /** corosync.conf in the words of the new engine. */
+  readonly text: string;
+  /** What had to be said otherwise there, a sentence each. */
+  readonly notes: readonly string[];
+  /** About how long writes wait, in milliseconds. */
+  readonly pauseMs: number;
+  /** Names of the nodes. */
+  readonly nodes: readonly string[];
+  /** What is going to happen, for a person. */
+  readonly sentences: readonly string[];
+}
+
 /** Calls fail with an Error whose message is ready for a person: what is wrong and what to do next. */
 export interface AgentApi {
   hello(): AgentHello;
@@ -238,6 +257,10 @@ export interface AgentApi {
   ): Promise<{ readonly digest: string }>;
   /** Waits for quorum, and puts this node's file into the tree where the tree's is another. */
   publishLocalConf(operation: string): Promise<void>;
+  /** What a move to this engine would do. Changes nothing; rejects with why it cannot be done. */
+  planMove(to: EngineKind): Promise<MovePlan>;
+  /** Resolves when the whole cluster runs on the engine; when it fails every node is back, or goes back by itself. */
+  moveEngine(operation: string, order: { readonly to: EngineKind; readonly author: string }): Promise<void>;
   /** Ended applies, the newest first. */
   confHistory(): Promise<EndedApply[]>;
 

@@ -11,6 +11,7 @@ import { agentVersion } from '../cluster/installation.ts';
 import { installProcedure } from '../cluster/install/install.ts';
 import { installLocalConf, publishLocalConf } from '../cluster/emergency-conf.ts';
 import { joinCluster } from '../cluster/join.ts';
+import { moveEngine, planMove } from '../cluster/move/move.ts';
 import { nodePorts } from '../cluster/node-ports.ts';
 import { preflightAdd, preflightJoin } from '../cluster/preflight.ts';
 import type { Watcher } from '../cluster/procedure.ts';
@@ -132,6 +133,9 @@ export function agentServer(layout: NodeLayout, events: () => AgentEvents): Agen
     installLocalConf: (operation, request) =>
       operate(operation, (watcher) => installLocalConf(ports, request, watcher)),
     publishLocalConf: (operation) => operate(operation, (watcher) => publishLocalConf(ports, watcher)),
+    planMove: (to) => planMove(ports, to),
+    moveEngine: (operation, order) =>
+      operate(operation, async (watcher) => void (await moveEngine(ports, order, watcher))),
     confHistory: () => endedApplies(ports),
     list: (path) => tree.list(path),
     read: (path) => tree.read(path),

@@ -11,9 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { chooseEngine } from '../../engine/choice.ts';
 import type { NodeLayout } from '../../node-layout.ts';
 import { nodeFiles } from '../node-ports.ts';
-import type { GuardDisk } from './guard.ts';
+import type { GuardDisk } from './guard-ports.ts';
 import { journalFile, journalOf } from './journal-file.ts';
 import type { Journal } from './trial.ts';
 
@@ -65,6 +66,20 @@ export function guardDisk(layout: NodeLayout): GuardDisk {
       renameSync(paths.staged, paths.conf);
       syncFolder(paths.conf);
     },
+    begin: () => {
+      renameSync(paths.stagedJournal, paths.journal);
+      syncFolder(paths.journal);
+    },
+    place: (text) => {
+      try {
+        renameSync(paths.staged, paths.conf);
+        syncFolder(paths.conf);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        // A start before this one got so far.
+        if (readConf() !== text) writeConf(text);
+      }
+    },
     putBack: (before) => putBack(paths, before, writeConf),
     readJournal: () => journalOf(layout),
     writeJournal,
@@ -91,6 +106,7 @@ export function putBackOverdue(layout: NodeLayout, nowMs: number): string | null
   const journal = journalOf(layout);
   if (journal === null || journal.givenUp || nowMs < journal.deadlineWallMs) return null;
   putBack(paths, journal.before, nodeFiles(layout).writeConf);
+  if (journal.engine !== undefined) chooseEngine(layout, journal.engine.from);
   return 'an apply of corosync.conf ran out while this node was off: it starts with the old file';
 }
 

@@ -2,60 +2,23 @@
  * The guard of a node: carries out what `decide` says, one thing at a time. It runs on every node of a
  * cluster, so that an apply needs nobody's presence to be taken back.
  */
-import type { EngineKind, EngineStatus } from '../../engine/engine.ts';
 import { versionOf } from '../conf-write.ts';
-import type { Clock, TreePort } from '../ports.ts';
 import { sentence } from '../procedure.ts';
 import { decide, type Action, type Seen } from './decide.ts';
+import type { GuardPorts } from './guard-ports.ts';
 import { isOpen, type Answer, type Journal, type Trial } from './trial.ts';
 import { answersTo, changeTrial, endTrial, lastTrial, writeAnswer, writeFacts } from './trial-store.ts';
-
-/** What the guard does to its node's disk. Each write is on stable storage when the call returns. */
-export interface GuardDisk {
-  readConf(): string | null;
-  writeConf(text: string): void;
-  /** Puts everything on the disk that an apply and its way back need, so that no full disk stops either. */
-  stage(text: string, journal: Journal): void;
-  /** The staged file becomes corosync.conf, the staged journal the journal. */
-  install(): void;
-  /** The file from before the install becomes corosync.conf again. Needs no room on the disk. */
-  putBack(before: string): void;
-  readJournal(): Journal | null;
-  writeJournal(journal: Journal): void;
-  /** Forgets journal, staged file and the copy of the old one. */
-  clear(): void;
-}
-
-export interface GuardPorts {
-  readonly self: { readonly nodeId: number; readonly name: string };
-  readonly disk: GuardDisk;
-  readonly tree: TreePort;
-  readonly clock: Clock;
-  /** Milliseconds of a clock that never goes back. */
-  monotonic(): number;
-  readonly engine: {
-    kind(): EngineKind;
-    status(): EngineStatus;
-    reload(): Promise<unknown>;
-    /** What of this text the engine does not run, in sentences; empty when it runs all of it. */
-    readBack(text: string): Promise<readonly string[]>;
-    restart(): Promise<void>;
-  };
-  /** Is there a process with this number on this node? */
-  isAlive(pid: number): boolean;
-  /** Why this machine would not take the text, or null. */
-  refuses(text: string): Promise<string | null>;
-  /** Installs the tree's corosync.conf where it is newer: a change without an apply. */
-  push(): Promise<void>;
-  digest(text: string): string;
-  log(severity: 'info' | 'notice' | 'warning' | 'error', message: string): void;
-}
 
 /** How often the guard looks while something is under way, and while nothing is. Milliseconds. */
 const BUSY_MS = 200;
 const REST_MS = 2_000;
 /** A node that does not run the file so long after it was told has failed. */
 const LOAD_MS = { reload: 10_000, 'rolling-restart': 40_000, 'whole-restart': 40_000 } as const;
+/**
+ * A node that has seen the order to change the engine leaves the old one this much later: the others must have seen it
+ * too, and only the old engine can tell them.
+ */
+const SEEN_BY_ALL_MS = 800;
 /** On the way back a reload gets this long before the engine is restarted. */
 const RELOAD_BACK_MS = 5_000;
 
@@ -75,11 +38,14 @@ export class Guard {
   #working: Promise<void> | null = null;
   #again = false;
   #closed = false;
+  /** A process before this one was ended while it changed the engine. */
+  #halfway = false;
 
   constructor(ports: GuardPorts) {
     this.#ports = ports;
     this.#journal = ports.disk.readJournal();
     if (this.#journal === null) return;
+    this.#halfway = this.#journal.engine !== undefined && this.#journal.loaded && !this.#journal.givenUp;
     // By the wall clock, the only one that outlives a process; never longer than the whole time it was given.
     const left = this.#journal.deadlineWallMs - ports.clock.now();
     this.#deadline = ports.monotonic() + Math.max(0, Math.min(left, 3_600_000));
@@ -121,6 +87,9 @@ export class Guard {
 
   /** One look and what follows from it. True while something is under way. */
   async #step(): Promise<boolean> {
+    if (this.#halfway && this.#journal !== null && this.#ports.monotonic() < (this.#deadline ?? 0)) {
+      await this.#changeEngine(this.#journal);
+    }
     const seen = await this.#see();
     const action = decide(seen);
     await this.#carryOut(action, seen);
@@ -195,8 +164,8 @@ export class Guard {
   }
 
   async #check(trial: Trial): Promise<void> {
-    const { disk, refuses } = this.#ports;
-    const refusal = await refuses(trial.after);
+    const { disk, refuses, engine } = this.#ports;
+    const refusal = await refuses(trial.after, trial.engine?.to ?? engine.kind());
     if (refusal !== null) return this.#answer(trial, 'failed', refusal);
     try {
       disk.stage(trial.after, this.#journalOf(trial));
@@ -213,6 +182,7 @@ export class Guard {
       before: disk.readConf() ?? trial.before,
       after: trial.after,
       method: trial.method,
+      ...(trial.engine === undefined ? {} : { engine: trial.engine }),
       deadlineWallMs: clock.now() + trial.rolloutMs,
       loaded: false,
       confirming: false,
@@ -225,7 +195,9 @@ export class Guard {
     try {
       // Staged when it was checked; a node that has started anew since then stages it now.
       if (!this.#answered.states.has('ready')) disk.stage(trial.after, this.#journalOf(trial));
-      disk.install();
+      // Until its engine is changed a node that restarts must do so with the old file.
+      if (trial.engine === undefined) disk.install();
+      else disk.begin();
     } catch (error) {
       if (this.#answered.states.has('failed')) return;
       return this.#answer(trial, 'failed', `it cannot be installed here: ${sentence(error)}`);
@@ -236,11 +208,22 @@ export class Guard {
     await this.#answer(trial, 'installed', `version ${trial.version} is on disk`);
   }
 
+  async #changeEngine({ engine, after }: Journal): Promise<void> {
+    const { engine: own, disk, log } = this.#ports;
+    if (engine === undefined) return;
+    log('notice', `this node changes its engine from ${engine.from} to ${engine.to}`);
+    await own.changeTo(engine.to, () => disk.place(after));
+    this.#halfway = false;
+    this.#loadedAt = this.#ports.monotonic();
+  }
+
   async #load(trial: Trial): Promise<void> {
-    const { engine, self, monotonic } = this.#ports;
+    const { engine, self, monotonic, clock } = this.#ports;
+    if (trial.engine !== undefined) await clock.sleep(SEEN_BY_ALL_MS);
     this.#note({ loaded: true });
     this.#loadedAt = monotonic();
     try {
+      if (trial.engine !== undefined && this.#journal !== null) return await this.#changeEngine(this.#journal);
       if (trial.method !== 'reload') return await engine.restart();
       // One reload is Corosync's whole cluster's (corosync-cfgtool(8)); the bundled engine's is its node's.
       if (engine.kind() === 'totem' || Math.min(...trial.nodes) === self.nodeId) await engine.reload();
@@ -265,7 +248,8 @@ export class Guard {
     const { disk, log } = this.#ports;
     const journal = this.#journal;
     if (journal === null) return;
-    disk.putBack(journal.before);
+    // With a change of engine the file goes back between the end of the one and the start of the other.
+    if (journal.engine === undefined) disk.putBack(journal.before);
     log('warning', `corosync.conf version ${versionOf(journal.after) ?? '?'} is taken back on this node: ${why}`);
     if (journal.loaded || this.#ports.engine.status().configVersion === versionOf(journal.after)) {
       await this.#runOld(journal);
@@ -279,7 +263,10 @@ export class Guard {
 
   /** Tries what disturbs least first. */
   async #runOld(journal: Journal): Promise<void> {
-    const { engine, log, monotonic, clock } = this.#ports;
+    const { engine, log, monotonic, clock, disk } = this.#ports;
+    if (journal.engine !== undefined) {
+      return engine.changeTo(journal.engine.from, () => disk.putBack(journal.before));
+    }
     if (journal.method === 'reload' && engine.status().state.kind !== 'down') {
       try {
         await engine.reload();
@@ -310,7 +297,7 @@ export class Guard {
   async #catchUp(trial: Trial, seen: Seen): Promise<void> {
     const { disk, engine, log, refuses } = this.#ports;
     if (this.#caughtUp === trial.id && this.#journal === null) return;
-    const refusal = await refuses(trial.after);
+    const refusal = await refuses(trial.after, trial.engine?.to ?? engine.kind());
     if (refusal !== null) {
       this.#caughtUp = trial.id;
       log('error', `corosync.conf version ${trial.version} of the cluster is not installed here: ${refusal}`);
@@ -319,9 +306,11 @@ export class Guard {
     // A restart that would cost the quorum waits for a better moment.
     if (trial.method === 'rolling-restart' && !seen.spare) return;
     this.#caughtUp = trial.id;
-    disk.writeConf(trial.after);
+    if (trial.engine === undefined) disk.writeConf(trial.after);
+    else await engine.changeTo(trial.engine.to, () => disk.writeConf(trial.after));
     this.#clear();
     log('notice', `corosync.conf version ${trial.version}, confirmed while this node was away, is installed`);
+    if (trial.engine !== undefined) return;
     await (trial.method === 'reload' ? engine.reload() : engine.restart());
   }
 
@@ -350,6 +339,7 @@ export class Guard {
       ...self,
       disk: text === null ? null : { version: versionOf(text), digest: digest(text) },
       running: state.kind === 'down' ? null : configVersion,
+      agent: this.#ports.agent,
     };
     const key = JSON.stringify(facts);
     if (key === this.#facts) return;

@@ -6,14 +6,18 @@ import { promisify } from 'node:util';
 import { diagnose, parse, type Environment } from '../../conf/index.ts';
 import { sectionsAt } from '../../conf/syntax.ts';
 import { nodeOf } from '../../conf/model.ts';
-import { engineChoice } from '../../engine/choice.ts';
-import type { Engine } from '../../engine/engine.ts';
+import { chooseEngine, engineChoice } from '../../engine/choice.ts';
+import type { ChosenEngine } from '../../engine/chosen.ts';
+import type { EngineKind } from '../../engine/engine.ts';
 import type { NodeLayout } from '../../node-layout.ts';
+import { nodePackages } from '../install/node-packages.ts';
+import { agentVersion } from '../installation.ts';
 import { localAddresses, localNetwork, nodeClock, nodeFiles } from '../node-ports.ts';
 import { pushConf } from '../push-conf.ts';
 import { openServices } from '../services.ts';
 import { TreeLink } from '../tree-link.ts';
-import { Guard, type GuardPorts } from './guard.ts';
+import { Guard } from './guard.ts';
+import type { GuardPorts } from './guard-ports.ts';
 import { guardDisk, stagedConf } from './guard-disk.ts';
 import { FOLDER } from './trial.ts';
 
@@ -31,7 +35,7 @@ export interface OpenGuard {
 export function openGuard(
   layout: NodeLayout,
   self: GuardPorts['self'],
-  engine: Engine,
+  engine: ChosenEngine,
   log: GuardPorts['log'],
 ): OpenGuard {
   const tree = new TreeLink(layout);
@@ -39,8 +43,17 @@ export function openGuard(
   const choice = (): ReturnType<typeof engineChoice> => engineChoice(layout);
   const services = openServices(layout, choice);
   let treeConf: string | null = null;
+  const changeTo = async (to: EngineKind, placeConf: () => void): Promise<void> => {
+    if (choice() !== to) await services.stop('engine');
+    placeConf();
+    chooseEngine(layout, to);
+    await engine.follow(to);
+    await services.engineAtBoot();
+    await services.start('engine');
+  };
   const guard = new Guard({
     self,
+    agent: agentVersion(),
     disk: guardDisk(layout),
     tree,
     clock: nodeClock,
@@ -51,9 +64,10 @@ export function openGuard(
       reload: () => engine.reload(),
       readBack: (text) => engine.readBack(text),
       restart: () => services.restart('engine'),
+      changeTo,
     },
     isAlive,
-    refuses: (text) => refuses(layout, text),
+    refuses: (text, target) => refuses(layout, text, target),
     push: () =>
       pushConf({
         readTree: () => treeConf,
@@ -97,8 +111,11 @@ function isAlive(pid: number): boolean {
 }
 
 /** Our own rules with what is known of this machine; where Corosync is the engine, Corosync's own word too. */
-async function refuses(layout: NodeLayout, text: string): Promise<string | null> {
-  const corosync = engineChoice(layout) === 'corosync';
+async function refuses(layout: NodeLayout, text: string, engine: EngineKind): Promise<string | null> {
+  const corosync = engine === 'corosync';
+  if (corosync && (await nodePackages(layout).installedCorosync()) === null) {
+    return 'Corosync is not installed on this node. Run there: pvecm install-corosync';
+  }
   const environment = await environmentOf(layout, text);
   const found = diagnose(text, { dialect: corosync ? 'corosync3' : 'ringmaster', environment });
   const [fault] = found.filter(

@@ -13,6 +13,11 @@ export type Method = 'reload' | 'rolling-restart' | 'whole-restart';
  */
 export type Phase = 'prepare' | 'install' | 'effect' | 'confirm' | 'revert' | 'ended';
 
+/** A change that takes the cluster from one engine to the other. */
+const change = z.object({ from: z.enum(['totem', 'corosync']), to: z.enum(['totem', 'corosync']) });
+
+export type EngineChange = z.infer<typeof change>;
+
 const outcome = z.object({
   kind: z.enum(['confirmed', 'reverted', 'refused']),
   reason: z.string(),
@@ -38,6 +43,8 @@ const trial = z.object({
   after: z.string(),
   changes: z.array(z.string()),
   method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
+  /** All nodes stop one engine and start the other with the new file. */
+  engine: change.optional(),
   /** Node ids of those in the ring when it began: these take part. */
   nodes: z.array(z.number()),
   /** Configured nodes that were not in the ring: they take the file when they return, if it was confirmed. */
@@ -78,6 +85,8 @@ const facts = z.object({
   name: z.string(),
   disk: version.nullable(),
   running: z.number().nullable(),
+  /** Version of its agent; not told by agents that know nothing of a change of engine. */
+  agent: z.string().optional(),
 });
 
 export type NodeFacts = z.infer<typeof facts>;
@@ -118,6 +127,7 @@ const journal = z.object({
   before: z.string(),
   after: z.string(),
   method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
+  engine: change.optional(),
   /** Milliseconds since 1970 by this node's clock: counts only after a restart of the node's own programs. */
   deadlineWallMs: z.number(),
   /** Has the engine been told of the file? */

@@ -33,6 +33,7 @@ const QUICK = [
   'preflightJoin',
   'preflightAdd',
   'planConf',
+  'planMove',
   'confHistory',
 ] as const;
 
@@ -47,6 +48,8 @@ const NAMES = {
   revertConf: true,
   confHistory: true,
   expectVotes: true,
+  planMove: true,
+  moveEngine: true,
   installLocalConf: true,
   publishLocalConf: true,
   list: true,
