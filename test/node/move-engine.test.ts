@@ -1,6 +1,7 @@
 /** A cluster of three real nodes moves from the bundled engine to Corosync and back, under a writer on each node. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { LabNodes, until, whyNoLab } from './lab-nodes.ts';
 
@@ -24,14 +25,15 @@ for (let number = 1; !fs.existsSync('/root/stop'); number += 1) {
     const file = fs.openSync('/etc/pve/moved/' + name + '-' + number, 'w');
     try { fs.writeSync(file, name + '-' + number + String.fromCharCode(10)); } finally { fs.closeSync(file); }
     fs.appendFileSync('/root/acknowledged', name + '-' + number + String.fromCharCode(10));
-  } catch {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-  }
+  } catch {}
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
 }`;
 const startWriter = (node: string): string => `exec /var/lib/ringmaster/runtimes/*/node -e "$WRITER" ${node}`;
 
 describe('a cluster changes its engine', { skip }, () => {
   const lab = new LabNodes();
+  /** corosync.conf while Corosync ran. */
+  let onCorosync = '';
   const engineOf = (node: string): string => lab.status(node)?.engine ?? 'none';
   const whole = (node: string): boolean => {
     const status = lab.status(node);
@@ -54,7 +56,7 @@ describe('a cluster changes its engine', { skip }, () => {
     await until('there are files', 10_000, () => lab.on('pve1', 'ls /etc/pve/moved | wc -l').out.trim() > '0');
     const result = await move();
     const counts = NODES.map((node) => Number(lab.run(node, 'wc -l < /root/acknowledged')));
-    await until('all write again', 10_000, () =>
+    await until('all write again', 40_000, () =>
       NODES.every((node, index) => Number(lab.run(node, 'wc -l < /root/acknowledged')) > (counts[index] ?? 0)),
     );
     for (const node of NODES) lab.run(node, 'touch /root/stop');
@@ -115,7 +117,7 @@ describe('a cluster changes its engine', { skip }, () => {
   });
 
   test('where one node cannot start the new engine, all go back to the old one', async () => {
-    const before = lab.run('pve1', 'cat /etc/pve/corosync.conf');
+    onCorosync = lab.run('pve1', 'cat /etc/pve/corosync.conf');
     // A file that the bundled engine reads when it starts, and not before: a folder in its place is refused.
     const state = '/var/lib/corosync/ringmaster-ring-3';
     lab.run('pve3', `mv ${state} /root/ring && mkdir ${state}`);
@@ -124,7 +126,7 @@ describe('a cluster changes its engine', { skip }, () => {
     assert.match(err, /pve3 .*did not answer|pve3: /);
     for (const node of NODES) {
       await until(`${node} is back`, 60_000, () => engineOf(node) === 'corosync' && whole(node));
-      assert.equal(lab.run(node, 'cat /etc/corosync/corosync.conf'), before);
+      assert.equal(lab.run(node, 'cat /etc/corosync/corosync.conf'), onCorosync);
     }
     lab.run('pve3', `rmdir ${state} && mv /root/ring ${state}`);
   });
@@ -137,5 +139,29 @@ describe('a cluster changes its engine', { skip }, () => {
       assert.ok(whole(node));
       assert.deepEqual(processes(node), { corosync: false, bundled: true }, node);
     }
+  });
+
+  test('is refused while a node is away; one that has missed a move asks the others, and comes over', async () => {
+    lab.good('kill', 'pve3');
+    await until('two are left', 20_000, () => lab.status('pve1')?.quorum.totalVotes === 2);
+    const refused = lab.on('pve1', 'pvecm move-engine corosync');
+    assert.equal(refused.code, 1);
+    assert.match(refused.err, /pve3 is not in the ring and would be left behind/);
+    // What a node has whose power came back after its own clock had run out.
+    const home = join(lab.directory, 'nodes/pve3');
+    writeFileSync(join(home, 'var/lib/ringmaster/engine'), 'corosync\n');
+    writeFileSync(join(home, 'etc/corosync/corosync.conf'), onCorosync);
+    lab.good('start', 'pve3');
+    await until('it is on Corosync, alone', 30_000, () => engineOf('pve3') === 'corosync');
+    assert.match(lab.on('pve3', 'echo no > /etc/pve/no').err, /Permission denied/);
+    await until('it comes over', 40_000, () => engineOf('pve3') === 'totem' && whole('pve3') && whole('pve1'));
+    assert.match(
+      lab.run('pve3', 'cat /var/log/ringmaster/events.jsonl'),
+      /the cluster runs on the engine totem since this node was away \(pve[12] says so\): it comes over/,
+    );
+    assert.equal(
+      lab.run('pve3', 'cat /etc/corosync/corosync.conf'),
+      lab.run('pve1', 'cat /etc/corosync/corosync.conf'),
+    );
   });
 });

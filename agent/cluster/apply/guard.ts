@@ -3,6 +3,7 @@
  * cluster, so that an apply needs nobody's presence to be taken back.
  */
 import { versionOf } from '../conf-write.ts';
+import type { Word } from '../move/word.ts';
 import { sentence } from '../procedure.ts';
 import { decide, type Action, type Seen } from './decide.ts';
 import type { GuardPorts } from './guard-ports.ts';
@@ -40,6 +41,7 @@ export class Guard {
   #closed = false;
   /** A process before this one was ended while it changed the engine. */
   #halfway = false;
+  #word: Word | null = null;
 
   constructor(ports: GuardPorts) {
     this.#ports = ports;
@@ -49,6 +51,12 @@ export class Guard {
     // By the wall clock, the only one that outlives a process; never longer than the whole time it was given.
     const left = this.#journal.deadlineWallMs - ports.clock.now();
     this.#deadline = ports.monotonic() + Math.max(0, Math.min(left, 3_600_000));
+  }
+
+  /** The cluster runs on another engine, as a node with quorum says: this one comes over, unless a trial is open here. */
+  comeOver(word: Word): void {
+    this.#word = word;
+    this.look();
   }
 
   /** To be called when the tree's corosync.conf may have changed, with its text. */
@@ -90,6 +98,7 @@ export class Guard {
     if (this.#halfway && this.#journal !== null && this.#ports.monotonic() < (this.#deadline ?? 0)) {
       await this.#changeEngine(this.#journal);
     }
+    if (this.#word !== null && this.#journal?.givenUp !== false) await this.#obey(this.#word);
     const seen = await this.#see();
     const action = decide(seen);
     await this.#carryOut(action, seen);
@@ -140,7 +149,7 @@ export class Guard {
       case 'load':
         return this.#load(action.trial);
       case 'read-back':
-        return this.#readBack(action.trial, seen.now);
+        return this.#readBack(action.trial, seen);
       case 'await-confirmation':
         return this.#awaitConfirmation(action.trial, seen.now);
       case 'keep':
@@ -232,7 +241,9 @@ export class Guard {
     }
   }
 
-  async #readBack(trial: Trial, now: number): Promise<void> {
+  async #readBack(trial: Trial, { now, treeWritable }: Seen): Promise<void> {
+    // Until the new engine has quorum there is nowhere to say it.
+    if (trial.engine !== undefined && !treeWritable) return;
     const missing = await this.#ports.engine.readBack(trial.after);
     if (missing.length === 0) return this.#answer(trial, 'effective', `version ${trial.version} runs`);
     if (now - this.#loadedAt < LOAD_MS[trial.method] || this.#answered.states.has('failed')) return;
@@ -312,6 +323,19 @@ export class Guard {
     log('notice', `corosync.conf version ${trial.version}, confirmed while this node was away, is installed`);
     if (trial.engine !== undefined) return;
     await (trial.method === 'reload' ? engine.reload() : engine.restart());
+  }
+
+  async #obey({ engine: to, conf, from }: Word): Promise<void> {
+    const { engine, disk, log, refuses } = this.#ports;
+    this.#word = null;
+    if (engine.kind() === to) return;
+    const refusal = await refuses(conf, to);
+    if (refusal !== null) {
+      return this.#say('error', `the cluster runs on the engine ${to} (${from} says so); this node cannot: ${refusal}`);
+    }
+    log('notice', `the cluster runs on the engine ${to} since this node was away (${from} says so): it comes over`);
+    await engine.changeTo(to, () => disk.writeConf(conf));
+    this.#clear();
   }
 
   async #push(seen: Seen): Promise<void> {

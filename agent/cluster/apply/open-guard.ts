@@ -16,7 +16,9 @@ import { localAddresses, localNetwork, nodeClock, nodeFiles } from '../node-port
 import { pushConf } from '../push-conf.ts';
 import { openServices } from '../services.ts';
 import { TreeLink } from '../tree-link.ts';
+import { openWord } from '../move/word.ts';
 import { Guard } from './guard.ts';
+import { journalOf } from './journal-file.ts';
 import type { GuardPorts } from './guard-ports.ts';
 import { guardDisk, stagedConf } from './guard-disk.ts';
 import { FOLDER } from './trial.ts';
@@ -85,6 +87,20 @@ export function openGuard(
   };
   tree.watch({ changed, statusChanged: () => guard.look() }, () => undefined);
   const off = engine.onStatus(() => guard.look());
+  const words = openWord({
+    hostname: layout.hostname,
+    status: () => engine.status(),
+    engine: choice,
+    readConf: files.readConf,
+    readKey: () => {
+      const key = files.readAuthkey();
+      return key === null ? null : Buffer.from(key, 'base64');
+    },
+    onTrial: () => journalOf(layout)?.givenUp === false,
+    heard: (word) => guard.comeOver(word),
+    monotonic: () => performance.now(),
+    log,
+  });
   guard.look();
   return {
     confChanged: (text) => {
@@ -93,6 +109,7 @@ export function openGuard(
     },
     close: async () => {
       off();
+      await words.close();
       await guard.close();
       tree.close();
     },
