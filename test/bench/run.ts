@@ -1,9 +1,13 @@
 /** `npm run bench -- NAME`: what something costs, beside a peer in the same run. Prints; never fails on a number. */
 import { benchEditor } from './editor.ts';
+import { benchEngines } from './engines.ts';
+import { benchFs } from './fs.ts';
 import { benchRing } from './ring.ts';
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   editor: benchEditor,
+  engines: benchEngines,
+  fs: benchFs,
   ring: benchRing,
 };
 

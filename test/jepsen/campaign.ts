@@ -57,10 +57,12 @@ async function onNodes(nodes: Nodes, options: CampaignOptions, guests: number): 
     events.push(event);
     log.write(`${JSON.stringify(event)}\n`);
   };
-  const common = { nodes: nodes.names, seed, processes, start: now(), registers: REGISTERS, guests, rest: REST_MS };
-  const settings = (node: string, incarnation: number): ClientSettings => ({ ...common, node, incarnation });
+  const common = { nodes: nodes.names, seed, processes, registers: REGISTERS, guests, rest: REST_MS };
+  let start = now();
+  const settings = (node: string, incarnation: number): ClientSettings => ({ ...common, start, node, incarnation });
   const [one = ''] = nodes.names;
   await attempts(() => ask(nodes, one, 'setup', settings(one, 0)), HEAL_MS);
+  start = now();
   say('set up; the faults begin');
 
   const clients = new Clients(nodes, settings, note);
@@ -70,9 +72,7 @@ async function onNodes(nodes: Nodes, options: CampaignOptions, guests: number): 
     seed,
     (event) => {
       if (event.type === 'fault')
-        say(
-          `${((event.time - common.start) / 1000).toFixed(1)} s  ${event.fault} ${event.nodes.join(' ')} ${event.detail}`,
-        );
+        say(`${((event.time - start) / 1000).toFixed(1)} s  ${event.fault} ${event.nodes.join(' ')} ${event.detail}`);
       note(event);
     },
     (name) => clients.start(name),

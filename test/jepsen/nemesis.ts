@@ -1,5 +1,5 @@
 /** Carries faults out, one lane for nodes and one for the network, until it is told to stop; then heals everything. */
-import { existsSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { seeded, type Chance } from '../sim/chance.ts';
 import type { FaultEvent, NetworkEvent } from './history.ts';
 import type { Nodes } from './nodes.ts';
@@ -23,10 +23,12 @@ size=$(($(du -sk /run/large | cut -f1) + SLACK))
 mount -t tmpfs -o size=\${size}k tmpfs /run/small
 cp -a /run/large/. /run/small/
 mount --bind /run/small /var/lib/pve-cluster`;
+/** How long a killed pmxcfs may take to be gone. */
+const GONE_MS = 5_000;
 const FILL_DISK = 'cat /dev/zero > /run/small/filler 2>/dev/null || :';
 const LARGE_DISK = `set -e
 rm -f /run/small/filler
-for try in 1 2 3 4 5; do umount /var/lib/pve-cluster && break; sleep 1; done
+umount /var/lib/pve-cluster
 find /run/large -mindepth 1 -delete
 cp -a /run/small/. /run/large/
 sync -f /run/large
@@ -128,12 +130,19 @@ export class Nemesis {
     try {
       const killed = this.#nodes.pids(name, 'pmxcfs');
       this.#nodes.signal(name, 'pmxcfs', 'SIGKILL');
-      // Its files are closed a while after its name is gone.
-      for (let tried = 0; tried < 100 && killed.some((pid) => existsSync(`/proc/${pid}/fd/0`)); tried += 1)
-        await pause(50);
+      await this.#gone(name, killed);
       await this.#nodes.run(name, script);
     } finally {
       this.#nodes.signal(name, 'supervise', 'SIGCONT');
+    }
+  }
+
+  /** Its files are closed when the last thread has ended, and nobody collects it: its parent is stopped. */
+  async #gone(name: string, pids: readonly number[]): Promise<void> {
+    for (const end = now() + GONE_MS; ; await pause(50)) {
+      const left = pids.flatMap(threadsOf);
+      if (left.length === 0) return;
+      if (now() > end) throw new Error(`killed, and still there on ${name}: ${left.join(', ')}`);
     }
   }
 
@@ -187,6 +196,19 @@ export class Nemesis {
 
 const pairs = (from: readonly string[], to: readonly string[]): (readonly [string, string])[] =>
   from.flatMap((one) => to.map((other) => [one, other] as const));
+
+/** Those that have not ended, each with where in the kernel it is. */
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+      const place = `/proc/${pid}/task/${thread}`;
+      const state = /^State:\s+(\S)/m.exec(readFileSync(`${place}/status`, 'utf8'))?.[1];
+      return state === 'Z' || state === 'X' ? [] : [`${thread} ${state} ${readFileSync(`${place}/wchan`, 'utf8')}`];
+    });
+  } catch {
+    return [];
+  }
+}
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

@@ -1,28 +1,18 @@
 /** The five nodes of a run: a lab, with what the faults need besides. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import {
-  cpSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildAgentBundle } from '../../build/agent-bundle.ts';
 import { ensurePackages } from '../../build/fresh-machine.ts';
 import type { EngineKind } from '../../agent/engine/engine.ts';
 import type { Lab } from '../../electron/lab/lab.ts';
-import { runningInit } from '../../electron/lab/namespace/boot.ts';
 import { switchNamespace } from '../../electron/lab/namespace/network.ts';
 import { bringUp, enterNode, takeDown } from '../../electron/lab/open.ts';
 import { must } from '../../electron/lab/run.ts';
 import { labPaths } from '../../electron/lab/state.ts';
 import type { Part } from './plan.ts';
+import { COMMANDS, processesIn } from './processes.ts';
 
 const TRIPLET = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 const FAKETIME = `/usr/lib/${TRIPLET}/faketime/libfaketimeMT.so.1`;
@@ -98,16 +88,9 @@ export class Nodes {
 
   /** The processes, numbered as this machine does; none when they do not run. */
   pids(name: string, part: Part | 'supervise'): number[] {
-    const init = runningInit(labPaths(this.directory), name);
-    if (init === null) return [];
-    const within = namespaceOf(init.pid);
-    const engine = this.engine === 'corosync' ? /^(\S*\/)?corosync\0/ : /agent\.mjs\0engine/;
-    const wanted = { engine: [engine], pmxcfs: [/agent\.mjs\0pmxcfs/], supervise: [/agent\.mjs\0supervise/] };
-    const patterns = part === 'both' ? [...wanted.engine, ...wanted.pmxcfs] : wanted[part];
-    return readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map(Number)
-      .filter((pid) => namespaceOf(pid) === within && patterns.some((pattern) => pattern.test(commandOf(pid))));
+    const engine = this.engine === 'corosync' ? COMMANDS.corosync : COMMANDS.engine;
+    const wanted = part === 'both' ? [engine, COMMANDS.pmxcfs] : [part === 'engine' ? engine : COMMANDS[part]];
+    return processesIn(this.directory, name, ...wanted);
   }
   signal(name: string, part: Part | 'supervise', signal: NodeJS.Signals): number {
     const pids = this.pids(name, part);
@@ -169,20 +152,5 @@ export class Nodes {
         writeFileSync(launcher, lines.join('\n'));
       }
     }
-  }
-}
-
-function namespaceOf(pid: number): string {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
-  } catch {
-    return '';
-  }
-}
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return '';
   }
 }
