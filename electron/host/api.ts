@@ -10,6 +10,7 @@ import type {
   CreateRequest,
   EndedApply,
   EventEntry,
+  MovePlan,
   NodeReport,
   OpenApply,
   Step,
@@ -18,7 +19,7 @@ import type { EngineKind, EngineState, LinkStatus, QuorumStatus } from '../../ag
 import type { TreeEntry } from '../../agent/mount/control.ts';
 
 export type { ApplyMethod, ApplyPlan, Check, ConfFile, EndedApply, EventEntry, LinkStatus, NodeReport, OpenApply };
-export type { QuorumStatus, Step, TreeEntry, EngineKind };
+export type { QuorumStatus, Step, TreeEntry, EngineKind, MovePlan };
 
 /** Where and how a host is reached: what the settings file keeps (never a secret). */
 export interface HostAddress {
@@ -172,7 +173,14 @@ export interface ClusterView {
 }
 
 export type OperationKind =
-  'create' | 'join' | 'remove-node' | 'apply-conf' | 'emergency-conf' | 'install-agent' | 'uninstall-agent';
+  | 'create'
+  | 'join'
+  | 'remove-node'
+  | 'move-engine'
+  | 'apply-conf'
+  | 'emergency-conf'
+  | 'install-agent'
+  | 'uninstall-agent';
 
 export interface OperationView {
   readonly id: string;
@@ -276,6 +284,10 @@ export interface HostApi {
    * compares the files byte for byte, and writes it into the tree once that can be written again.
    */
   emergencyConf(clusterId: string, text: string): Promise<{ operation: string }>;
+  /** What a move of the whole cluster to this engine would do. Changes nothing; rejects with why it cannot be done. */
+  planMove(clusterId: string, to: EngineKind): Promise<MovePlan>;
+  /** Installs Corosync where it is needed and lacks, then changes all nodes over together. */
+  moveEngine(clusterId: string, to: EngineKind): Promise<{ operation: string }>;
   /** Ended applies, the newest first. */
   confHistory(clusterId: string): Promise<EndedApply[]>;
 

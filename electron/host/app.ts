@@ -14,6 +14,8 @@ import type {
   HostAddress,
   HostApi,
   HostEvent,
+  EngineKind,
+  MovePlan,
   NodeConf,
   OpenedConf,
   Snapshot,
@@ -26,6 +28,7 @@ import { eventRing } from './event-ring.ts';
 import { Fleet } from './fleet/fleet.ts';
 import type { HostLink } from './fleet/host-link.ts';
 import { Operations } from './operations.ts';
+import { moveEngine, planMove } from './procedures/move-engine.ts';
 import * as procedures from './procedures/start.ts';
 import type { Workshop } from './procedures/start.ts';
 import { Renderers } from './renderers.ts';
@@ -178,6 +181,14 @@ export class HostApp implements HostApi {
   async revertConf(clusterId: string): Promise<string> {
     if (this.#isAdopted(clusterId)) return adopted.revert(this.#adopted, clusterId);
     return procedures.memberOf(this.#fleet, clusterId).revertConf(procedures.author());
+  }
+
+  async planMove(clusterId: string, to: EngineKind): Promise<MovePlan> {
+    return planMove(this.#workshop, clusterId, to);
+  }
+
+  async moveEngine(clusterId: string, to: EngineKind): Promise<{ operation: string }> {
+    return { operation: moveEngine(this.#workshop, clusterId, to) };
   }
 
   async expectVotes(hostId: string, votes: number): Promise<void> {

@@ -50,9 +50,11 @@ const clusterName = z
     'A cluster name is 1 to 15 letters, digits and dashes, and begins and ends with a letter or digit.',
   );
 
+const engine = z.enum(['totem', 'corosync'], 'The engine is "totem" or "corosync".');
+
 const createRequest = z.object({
   clusterName,
-  engine: z.enum(['totem', 'corosync'], 'The engine is "totem" or "corosync".'),
+  engine,
   ring0Addr: z.union([z.null(), address]),
   nodeId: z.union([z.null(), z.number().int().min(1, 'A node id is at least 1.').max(0xffffffff)]),
   votes: z.number().int('Votes are a whole number.').min(0, 'Votes are not negative.').max(255, 'At most 255 votes.'),
@@ -91,6 +93,8 @@ export const inputs = {
   ]),
   confirmConf: z.tuple([id]),
   revertConf: z.tuple([id]),
+  planMove: z.tuple([id, engine]),
+  moveEngine: z.tuple([id, engine]),
   confHistory: z.tuple([id]),
   expectVotes: z.tuple([id, z.number().int().min(1, 'At least one vote is expected.').max(1_000_000)]),
   emergencyConf: z.tuple([id, confText]),

@@ -1,10 +1,12 @@
 /** Which dialog is open over the screen. One at a time. */
 import { defineStore } from 'pinia';
 import { shallowRef } from 'vue';
+import type { EngineKind } from '../../electron/host/api.ts';
 
 export type OpenDialog =
   | { readonly kind: 'add-host'; readonly name?: string; readonly address?: string }
   | { readonly kind: 'remove-node'; readonly clusterId: string; readonly nodeId: number }
+  | { readonly kind: 'move-engine'; readonly clusterId: string; readonly to: EngineKind }
   | { readonly kind: 'join'; readonly clusterId: string; readonly hostId: string }
   | { readonly kind: 'create'; readonly hostId: string }
   | { readonly kind: 'operation'; readonly operationId: string }

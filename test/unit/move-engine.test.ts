@@ -85,7 +85,7 @@ describe('the plan of a move', () => {
   const facts = new Map(
     [1, 2, 3].map((id) => [id, { nodeId: id, name: `pve${id}`, disk: null, running: 4, agent: '0.1.0-a' }]),
   );
-  const known = { status, present: CREATED, facts, history: [], key: KEY, agent: '0.1.0-a' };
+  const known = { status, present: CREATED, facts, history: [], key: KEY as string | null, agent: '0.1.0-a' };
   const refusal = (change: Partial<typeof known>, to: EngineKind = 'corosync'): string => {
     const plan = planFrom({ ...known, ...change }, to);
     return plan.ok ? 'no refusal' : plan.error;
