@@ -4,7 +4,7 @@ import type { MovePlan } from '../../../agent/rpc/api.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { author, memberOf, type Workshop } from './start.ts';
 
-const NAMES: Readonly<Record<EngineKind, string>> = { totem: 'the built-in engine', corosync: 'Corosync' };
+const NAMES: Readonly<Record<EngineKind, string>> = { totem: 'the bundled engine', corosync: 'Corosync' };
 
 /** What it would do. Changes nothing; rejects with why it cannot be done. */
 export async function planMove({ fleet }: Workshop, clusterId: string, to: EngineKind): Promise<MovePlan> {
