@@ -8,6 +8,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { LabNodes } from './lab-nodes.ts';
+import { treeSuite } from './tree-suite.ts';
 
 const command = join(import.meta.dirname, '../../electron/lab/command.ts');
 const asRoot = process.platform === 'linux' && process.getuid?.() === 0;
@@ -63,7 +65,8 @@ const namespaces = (id: string): string[] =>
     .filter((line) => line.startsWith(`rml${id}`));
 
 describe('a lab of three nodes', { skip }, () => {
-  const directory = mkdtempSync(join(tmpdir(), 'ringmaster-lab-'));
+  const nodes = new LabNodes();
+  const { directory } = nodes;
   const members = ['pve1', 'pve2', 'pve3'];
   const on = (node: string, script: string): Outcome => lab(directory, 'exec', node, '--', 'sh', '-c', script);
   const run = (node: string, script: string): string => good(on(node, script));
@@ -81,10 +84,7 @@ describe('a lab of three nodes', { skip }, () => {
       ['pve1 true', 'pve2 true', 'pve3 true', 'spare1 false'],
     );
   });
-  after(() => {
-    lab(directory, 'down');
-    rmSync(directory, { recursive: true, force: true });
-  });
+  after(() => nodes.remove());
 
   test('bringing it up twice is harmless', () => {
     const text = run('pve1', 'cat /etc/corosync/corosync.conf');
@@ -112,35 +112,6 @@ describe('a lab of three nodes', { skip }, () => {
     }
   });
 
-  test('what one node does in the tree, all see at once', () => {
-    run('pve1', 'cd /etc/pve && mkdir -p a/b && echo one > a/b/f');
-    assert.equal(run('pve2', 'cat /etc/pve/a/b/f'), 'one\n');
-    run('pve2', 'cd /etc/pve && echo two >> a/b/f && mv a/b/f a/g');
-    assert.equal(run('pve3', 'cat /etc/pve/a/g; ls /etc/pve/a'), 'one\ntwo\nb\ng\n');
-    run('pve3', 'cd /etc/pve && rmdir a/b && rm a/g && rmdir a');
-    assert.equal(on('pve1', 'ls /etc/pve/a').code, 2);
-  });
-
-  test('a file of one mebibyte arrives whole; one byte more is refused', () => {
-    run('pve1', 'head -c 1048576 /dev/urandom > /etc/pve/big');
-    const sums = members.map((name) => run(name, 'sha256sum < /etc/pve/big'));
-    assert.equal(new Set(sums).size, 1);
-    assert.match(on('pve1', 'bash -c "echo x >> /etc/pve/big"').err, /too large/i);
-    assert.equal(run('pve2', 'stat -c %s /etc/pve/big; rm /etc/pve/big'), '1048576\n');
-  });
-
-  test('of three nodes that make the same directory one succeeds', () => {
-    const started = members.map((name) =>
-      spawn(process.execPath, [command, 'exec', name, '--dir', directory, '--', 'mkdir', '/etc/pve/race']),
-    );
-    return Promise.all(
-      started.map((child) => new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))),
-    ).then((codes) => {
-      assert.equal(codes.filter((code) => code === 0).length, 1, String(codes));
-      run('pve1', 'rmdir /etc/pve/race');
-    });
-  });
-
   test('every entry belongs to root and www-data; priv is for root alone', () => {
     run('pve1', 'mkdir -p /etc/pve/priv && echo s > /etc/pve/priv/secret && echo o > /etc/pve/open');
     assert.equal(
@@ -150,38 +121,7 @@ describe('a lab of three nodes', { skip }, () => {
     run('pve3', 'rm -r /etc/pve/priv /etc/pve/open');
   });
 
-  test('a node that is cut off reads and cannot write; the others go on; healed, it has what they wrote', async () => {
-    good(lab(directory, 'cut', 'pve3'));
-    await until('pve1 sees two votes', () => quorate('pve1', 2));
-    run('pve1', 'echo meanwhile > /etc/pve/news');
-    await until('pve3 is not quorate', () => /Quorate: +No/.test(on('pve3', 'pvecm status').out));
-    const refused = on('pve3', 'echo never > /etc/pve/never');
-    assert.match(refused.err, /Permission denied/);
-    assert.match(run('pve3', 'stat -c %a /etc/pve/corosync.conf'), /440/);
-    good(lab(directory, 'heal'));
-    await until('pve3 has the news', () => on('pve3', 'cat /etc/pve/news').out === 'meanwhile\n');
-    await until('pve3 can write', () => on('pve3', 'echo back > /etc/pve/news').code === 0);
-    assert.equal(run('pve1', 'cat /etc/pve/news; rm /etc/pve/news; ls /etc/pve/never 2>&1 | wc -l'), 'back\n1\n');
-  });
-
-  test('a killed node misses nothing: after its start it has what was written meanwhile', async () => {
-    good(lab(directory, 'kill', 'pve2'));
-    await until('two votes', () => quorate('pve1', 2));
-    run('pve3', 'echo while-away > /etc/pve/away');
-    good(lab(directory, 'start', 'pve2'));
-    await until('pve2 has it', () => on('pve2', 'cat /etc/pve/away').out === 'while-away\n');
-    await until('three votes', () => quorate('pve1', 3));
-    run('pve2', 'rm /etc/pve/away');
-  });
-
-  test('the tree survives when all nodes are killed at once', async () => {
-    run('pve2', 'echo kept > /etc/pve/kept');
-    for (const name of members) good(lab(directory, 'kill', name));
-    for (const name of members) good(lab(directory, 'start', name));
-    await until('all are back', () => members.every((name) => quorate(name, 3)), 40_000);
-    for (const name of members) await until(`${name} has it`, () => on(name, 'cat /etc/pve/kept').out === 'kept\n');
-    await until('it can be written to', () => on('pve3', 'rm /etc/pve/kept').code === 0);
-  });
+  treeSuite(nodes);
 
   test('a higher config_version in the tree reaches every engine; a broken one reaches none', async () => {
     const version = Number(/config_version: (\d+)/.exec(run('pve1', 'cat /etc/pve/corosync.conf'))?.[1]);
