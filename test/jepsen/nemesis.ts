@@ -128,20 +128,24 @@ export class Nemesis {
   async #whileStopped(name: string, script: string): Promise<void> {
     this.#nodes.signal(name, 'supervise', 'SIGSTOP');
     try {
-      const killed = this.#nodes.pids(name, 'pmxcfs');
-      this.#nodes.signal(name, 'pmxcfs', 'SIGKILL');
-      await this.#gone(name, killed);
+      await this.#endAll(name);
       await this.#nodes.run(name, script);
     } finally {
       this.#nodes.signal(name, 'supervise', 'SIGCONT');
     }
   }
 
-  /** Its files are closed when the last thread has ended, and nobody collects it: its parent is stopped. */
-  async #gone(name: string, pids: readonly number[]): Promise<void> {
-    for (const end = now() + GONE_MS; ; await pause(50)) {
-      const left = pids.flatMap(threadsOf);
-      if (left.length === 0) return;
+  /**
+   * Until none is left: one may have been on its way when its parent was stopped. Its files are closed when the last
+   * thread has ended, and nobody collects it.
+   */
+  async #endAll(name: string): Promise<void> {
+    const all = new Set<number>();
+    for (let [quiet, end] = [0, now() + GONE_MS]; quiet < 3; await pause(100)) {
+      for (const pid of this.#nodes.pids(name, 'pmxcfs')) all.add(pid);
+      this.#nodes.signal(name, 'pmxcfs', 'SIGKILL');
+      const left = [...all].flatMap(threadsOf);
+      quiet = left.length === 0 ? quiet + 1 : 0;
       if (now() > end) throw new Error(`killed, and still there on ${name}: ${left.join(', ')}`);
     }
   }

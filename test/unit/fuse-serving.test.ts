@@ -98,10 +98,11 @@ class Mount {
     body.writeBigUInt64LE(owner, 16);
     return this.ask(OPCODE.flush, node, body)?.errno ?? null;
   }
-  read(node: number, handle: number): string {
+  read(node: number, handle: number, offset = 0, size = 4096): string {
     const body = Buffer.alloc(40);
     body.writeBigUInt64LE(BigInt(handle), 0);
-    body.writeUInt32LE(4096, 16);
+    body.writeBigUInt64LE(BigInt(offset), 8);
+    body.writeUInt32LE(size, 16);
     return this.ask(OPCODE.read, node, body)?.body.toString('latin1') ?? '';
   }
 }
@@ -147,6 +148,43 @@ test('a file that went while the asking process holds it open is gone, whatever 
   mount.apply({ kind: 'unlink', path: 'f' });
   assert.equal(mount.ask(OPCODE.getattr, inode, Buffer.alloc(16), process.pid)?.errno, ERRNO.ENOENT);
   assert.equal(mount.ask(OPCODE.getattr, inode, Buffer.alloc(16), process.ppid)?.errno, ERRNO.ESTALE);
+});
+
+describe('a reader', () => {
+  test('sees one version in one pass, however often the file is written meanwhile', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'first one');
+    const handle = mount.open(inode, 0);
+    assert.equal(mount.read(inode, handle, 0, 5), 'first');
+    mount.put('f', 'and a longer one');
+    assert.equal(mount.read(inode, handle, 5, 99), ' one');
+    assert.equal(mount.read(inode, handle, 9, 99), '');
+    assert.equal(mount.read(inode, mount.open(inode, 0), 4, 2), 'a ');
+  });
+
+  test('who goes on after the end, or begins anew, sees what is there now', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'log');
+    const handle = mount.open(inode, 0);
+    assert.equal(mount.read(inode, handle), 'log');
+    assert.equal(mount.read(inode, handle, 3), '');
+    mount.put('f', 'log and more');
+    assert.equal(mount.read(inode, handle, 3), ' and more');
+    mount.put('f', 'other');
+    assert.equal(mount.read(inode, handle), 'other');
+  });
+
+  test('finishes its pass over a file that went meanwhile, and begins no other', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'gone');
+    const handle = mount.open(inode, 0);
+    assert.equal(mount.read(inode, handle, 0, 2), 'go');
+    mount.apply({ kind: 'unlink', path: 'f' });
+    assert.equal(mount.read(inode, handle, 2), 'ne');
+    const body = Buffer.alloc(40);
+    body.writeBigUInt64LE(BigInt(handle), 0);
+    assert.equal(mount.ask(OPCODE.read, inode, body)?.errno, ERRNO.ENOENT);
+  });
 });
 
 describe('a file opened with O_TRUNC', () => {

@@ -17,8 +17,6 @@ export class FileServing {
   readonly #handles: Handles;
   readonly #answers: Answers;
   readonly #out: Outlet;
-  /** The contents that the kernel may have pages of. */
-  readonly #cached = new Map<number, Uint8Array>();
   /** By thread, the handle it opened for writing with its last request. */
   readonly #justOpened = new Map<number, number>();
 
@@ -27,10 +25,6 @@ export class FileServing {
     this.#handles = handles;
     this.#answers = answers;
     this.#out = out;
-  }
-
-  forget(inode: number): void {
-    this.#cached.delete(inode);
   }
 
   /**
@@ -52,18 +46,10 @@ export class FileServing {
     const handle = this.#handles.open(node, { writes, pid, gathers: false, truncates: false });
     if (writes) this.#justOpened.set(pid, handle);
     else this.#justOpened.delete(pid);
-    this.#answers.ok(request, fuse.openOut(handle, this.#cachingOf(node, writes, data)));
-  }
-
-  /**
-   * Who writes goes past the page cache: a page must never hold what is not in the tree. Readers share it, and
-   * what is in it stays while the contents are the same.
-   */
-  #cachingOf(inode: number, writes: boolean, data: Uint8Array): number {
-    if (writes || this.#view.isMadeUp(inode)) return fuse.FOPEN.directIo;
-    const keep = this.#cached.get(inode) === data;
-    this.#cached.set(inode, data);
-    return fuse.FOPEN.noFlush | (keep ? fuse.FOPEN.keepCache : 0);
+    // No page cache: a page must never hold what is not in the tree, and pages and the size that the kernel knows may
+    // come from two versions (found under fault: contents cut off at the old length).
+    const flush = writes || this.#view.isMadeUp(node) ? 0 : fuse.FOPEN.noFlush;
+    this.#answers.ok(request, fuse.openOut(handle, fuse.FOPEN.directIo | flush));
   }
 
   /** A new file gathers from its beginning; `path` is where it is to be. */
@@ -78,12 +64,19 @@ export class FileServing {
   }
 
   read(request: Request): void {
-    const handle = this.#handles.get(Number(request.body.readBigUInt64LE(0)));
+    const { body, node } = request;
+    const handle = this.#handles.get(Number(body.readBigUInt64LE(0)));
+    const offset = Number(body.readBigUInt64LE(8));
     const gathered = handle?.dirty === true ? handle.buffer : null;
-    const data = gathered ?? this.#view.data(request.node);
+    const data = gathered ?? this.#passOf(handle, offset) ?? this.#view.data(node);
     if (data === null) return this.#answers.fail(request, 'ENOENT');
-    const offset = Number(request.body.readBigUInt64LE(8));
-    this.#answers.ok(request, data.subarray(Math.min(offset, data.length), offset + request.body.readUInt32LE(16)));
+    if (handle !== undefined) handle.pass = offset < data.length ? data : null;
+    this.#answers.ok(request, data.subarray(Math.min(offset, data.length), offset + body.readUInt32LE(16)));
+  }
+
+  /** One pass, from the beginning to the end that read(2) tells with 0 bytes, sees one version. */
+  #passOf(handle: Handle | undefined, offset: number): Uint8Array | null {
+    return handle === undefined || handle.writes || offset === 0 ? null : handle.pass;
   }
 
   write(request: Request): void {

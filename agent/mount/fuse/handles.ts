@@ -17,6 +17,8 @@ export interface Handle {
   buffer: Uint8Array | null;
   /** The buffer is to be committed: something was written, or the old contents were cut off. */
   dirty: boolean;
+  /** The contents that a reader is in the midst of; null between two passes. */
+  pass: Uint8Array | null;
   /** Tables of open files (FUSE's lock_owner: one for each process) that wrote into the buffer. */
   readonly writers: Set<bigint>;
 }
@@ -42,7 +44,7 @@ export class Handles {
     this.#last += 1;
     const { writes, pid, truncates } = how;
     const buffer = how.gathers ? new Uint8Array() : null;
-    this.#open.set(this.#last, { inode, writes, pid, truncates, buffer, dirty: false, writers: new Set() });
+    this.#open.set(this.#last, { inode, writes, pid, truncates, buffer, dirty: false, pass: null, writers: new Set() });
     this.#count(inode, 1);
     return this.#last;
   }

@@ -45,7 +45,6 @@ export class Serving {
   /** The inode is gone for good. */
   forget(inode: number): void {
     this.#cachedFolders.delete(inode);
-    this.#files.forget(inode);
   }
   allChanged(): void {
     this.#cachedFolders.clear();
