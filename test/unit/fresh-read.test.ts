@@ -22,8 +22,7 @@ function pump(group: Group): void {
     }
 }
 
-const sync = (group: Group, node: SimNode): void =>
-  group.submitOperation(node, { kind: 'sync' }, 'no file');
+const sync = (group: Group, node: SimNode): void => group.submitOperation(node, { kind: 'sync' }, 'no file');
 const answered = (group: Group): string[] => group.answers.map(({ errno }) => errno ?? 'ok');
 
 test('a sync changes nothing', () => {
