@@ -49,5 +49,6 @@ if (isMainThread) {
 } else {
   const thread = (workerData as { ringmasterThread?: string } | null)?.ringmasterThread;
   if (thread === 'fuse') (await import('../mount/fuse-thread.ts')).runFuseThread(workerData);
+  if (thread === 'store') (await import('../mount/store-thread.ts')).runStoreThread(workerData);
   if (thread === 'fuse-keeper') (await import('../mount/fuse-keeper.ts')).runKeeperThread(workerData);
 }

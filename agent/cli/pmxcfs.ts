@@ -1,4 +1,7 @@
-/** `pmxcfs [-l] [-f] [-d]`: keeps this node's replica of the tree and mounts it. Local without corosync.conf. */
+/**
+ * `pmxcfs [-l] [-f] [-d]`: keeps this node's replica of the tree and mounts it. Local without corosync.conf.
+ * `pmxcfs check` and `pmxcfs restore` look after its database (pmxcfs-store.ts).
+ */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
@@ -16,6 +19,7 @@ import type { FileSystemControl } from '../mount/control.ts';
 import { PmxcfsProcess } from '../mount/pmxcfs-process.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import { nodeId, type NodeId } from '../totem/ids.ts';
+import { runCheck, runRestore } from './pmxcfs-store.ts';
 
 interface Options {
   readonly local?: true;
@@ -26,15 +30,26 @@ interface Options {
 /** How long a start in the background is waited for. Milliseconds. */
 const START_MS = 10_000;
 
+const HELP = `
+Without options it goes to the background and returns when it serves.
+
+pmxcfs check [FILE]                         looks through the database for damage
+pmxcfs restore FILE|--list|--from-cluster   puts a backup in its place
+
+Exit codes: 0 ended in good order (in the background: it serves), 1 failed, 2 not understood.`;
+
 /** A command line that is not understood; 1 is for what went wrong. */
 const EXIT_USAGE = 2;
 
 export async function run(args: string[], layout: NodeLayout): Promise<number> {
+  if (args[0] === 'check') return runCheck(args.slice(1), layout);
+  if (args[0] === 'restore') return runRestore(args.slice(1), layout);
   const command = new Command('pmxcfs')
     .description(`Keeps this node's replica of the configuration tree and mounts it at ${layout.mountPoint}.`)
     .option('-l, --local', 'local mode: without the cluster, also where corosync.conf is there')
     .option('-f, --foreground', 'do not go to the background')
     .option('-d, --debug', 'stay in the foreground and say more')
+    .addHelpText('after', HELP)
     .allowExcessArguments(false)
     .exitOverride();
   try {

@@ -1,7 +1,7 @@
 /** Everything a running pmxcfs is: store, replica, mount, control socket. */
 import type { Engine, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
-import type { ReplicaStatus } from '../replica/types.ts';
+import type { ReplicaImage, ReplicaStatus } from '../replica/types.ts';
 import type { NodeId } from '../totem/ids.ts';
 import { LIMITS, type Errno, type Operation } from '../tree/types.ts';
 import type { FileSystemStatus } from './control.ts';
@@ -10,7 +10,7 @@ import { FuseMount } from './fuse-mount.ts';
 import { whyNoMount } from './fuse/device.ts';
 import { CONF, Gate } from './gate.ts';
 import { StatusGroup } from './status-group.ts';
-import { Store } from './store.ts';
+import { StoreThread } from './store-thread.ts';
 import { TreeService } from './tree-service.ts';
 import { membersFile } from './virtual/members-file.ts';
 import { VirtualFiles, type VirtualPart } from './virtual/virtual-files.ts';
@@ -33,7 +33,7 @@ export interface PmxcfsOptions {
 
 export class PmxcfsProcess {
   readonly #options: PmxcfsOptions;
-  readonly #store: Store;
+  readonly #store: StoreThread;
   readonly #service: TreeService;
   readonly #control: ControlServer;
   readonly #gate: Gate;
@@ -54,20 +54,20 @@ export class PmxcfsProcess {
 
   /** Mounts where that is possible here. Rejects with what is wrong; nothing is left behind then. */
   static async start(options: PmxcfsOptions): Promise<PmxcfsProcess> {
-    const store = Store.open(options.layout.treeState);
+    const { store, image } = await StoreThread.open(options.layout.treeState);
     let made: PmxcfsProcess | null = null;
     try {
-      made = new PmxcfsProcess(options, store);
+      made = new PmxcfsProcess(options, store, image);
       await made.#open();
       return made;
     } catch (error) {
-      if (made === null) store.close();
+      if (made === null) await store.close();
       else await made.close();
       throw error;
     }
   }
 
-  private constructor(options: PmxcfsOptions, store: Store) {
+  private constructor(options: PmxcfsOptions, store: StoreThread, image: ReplicaImage) {
     const { layout, self, engine } = options;
     const log: Log = (severity, message) => this.#log(severity, message);
     this.#options = options;
@@ -77,6 +77,7 @@ export class PmxcfsProcess {
     this.fault = new Promise((resolve) => (this.#breakOff = resolve));
     this.#service = new TreeService({
       store,
+      image,
       self,
       engine,
       events: {
@@ -171,7 +172,7 @@ export class PmxcfsProcess {
     await this.#group.close();
     await this.#service.close();
     this.#control.close();
-    this.#store.close();
+    await this.#store.close();
   }
 
   async #open(): Promise<void> {

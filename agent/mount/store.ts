@@ -1,16 +1,23 @@
 /**
  * The replica's stable storage: one SQLite file. What `commit` has returned from survives a crash of the
  * process, of the machine, or of its power (WAL with synchronous=FULL).
+ *
+ * What a killed process had written and not yet synced is read back from the page cache and looks stored.
+ * The same goes for pages whose fsync failed. So opening writes the whole log into the file anew and syncs
+ * that, before anybody rests on what was read.
  */
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { nodeId } from '../totem/ids.ts';
 import { decodeName, encodeName } from '../tree/names.ts';
 import { FRESH_IMAGE, type Era, type ReplicaImage, type SessionRow, type StoreRecord } from '../replica/types.ts';
 import type { TreeNode } from '../tree/types.ts';
+import { fileStamp, syncDirectory, syncFile } from './stable-files.ts';
 
-const FILE = 'config.db';
+export const DATABASE = 'config.db';
+/** Beside the database while `pmxcfs restore` puts another in its place. */
+export const UNFINISHED_RESTORE = `${DATABASE}.restored.unfinished`;
 const FORMAT = 1;
 
 const SCHEMA = `
@@ -49,17 +56,48 @@ export class StoreDamaged extends Error {
   override readonly name = 'StoreDamaged';
 }
 
+/** The disk did not take or give what it was asked for. `full`: it has no space, and what is there is whole. */
+export class DiskRefuses extends Error {
+  override readonly name = 'DiskRefuses';
+  readonly full: boolean;
+
+  constructor(words: string, full: boolean, cause: unknown) {
+    super(words, { cause });
+    this.full = full;
+  }
+}
+
+/** Result codes of SQLite, the low byte of `errcode`. */
+const [BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN] = [5, 6, 8, 10, 13, 14];
+
+const codeOf = (error: unknown): number =>
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : 0;
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function diskRefuses(file: string, error: unknown): DiskRefuses | null {
+  const code = codeOf(error);
+  if (code === FULL) return new DiskRefuses(`the disk of ${file} is full`, true, error);
+  if (code !== IOERR && code !== READONLY && code !== CANTOPEN) return null;
+  return new DiskRefuses(`the disk of ${file} reports an error (${wordsOf(error)})`, false, error);
+}
+
 export class Store {
   readonly #directory: string;
   readonly #database: DatabaseSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
   readonly #session: StatementSync;
+  readonly #begin: StatementSync;
+  readonly #place: StatementSync;
 
-  /** Opens or makes `config.db`. Throws StoreDamaged, or when another pmxcfs holds it. */
+  /** Opens or makes `config.db`. Throws StoreDamaged, DiskRefuses, or when another pmxcfs holds it. */
   static open(directory: string): Store {
+    const isNew = !existsSync(directory);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const file = join(directory, FILE);
+    if (isNew) syncDirectory(dirname(directory));
+    const file = join(directory, DATABASE);
+    if (!existsSync(file) && existsSync(join(directory, UNFINISHED_RESTORE)))
+      throw new StoreDamaged(`a restore of ${file} was broken off: run \`pmxcfs restore\` again`);
     let database: DatabaseSync | null = null;
     try {
       database = new DatabaseSync(file);
@@ -69,14 +107,16 @@ export class Store {
       const check = database.prepare('PRAGMA quick_check(1)').get() as { quick_check?: string } | undefined;
       if (check?.quick_check !== 'ok') throw new StoreDamaged(damaged(file, check?.quick_check ?? 'no answer'));
       database.exec(SCHEMA);
+      const written = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy?: number } | undefined;
+      if (written?.busy !== 0) throw new DiskRefuses(`the log of ${file} cannot be written back`, false, null);
+      syncDirectory(directory);
       return new Store(directory, database);
     } catch (error) {
-      database?.close();
-      if (error instanceof StoreDamaged) throw error;
-      const words = error instanceof Error ? error.message : String(error);
-      if (/locked|busy/i.test(words))
+      closeQuietly(database);
+      if (error instanceof StoreDamaged || error instanceof DiskRefuses) throw error;
+      if (codeOf(error) === BUSY || codeOf(error) === LOCKED)
         throw new Error(`another pmxcfs of this node is running: ${file} is locked`, { cause: error });
-      throw new StoreDamaged(damaged(file, words));
+      throw diskRefuses(file, error) ?? new StoreDamaged(damaged(file, wordsOf(error)));
     }
   }
 
@@ -86,13 +126,15 @@ export class Store {
     this.#put = database.prepare('INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#remove = database.prepare('DELETE FROM entry WHERE inode = ?');
     this.#session = database.prepare('INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)');
+    this.#begin = database.prepare("INSERT OR IGNORE INTO state VALUES (1, ?, 0, 0, '', 0, NULL, '[]', ?)");
+    this.#place = database.prepare('UPDATE state SET epoch = ?, position = ?, next_inode = ?');
   }
 
   /** What the file holds; FRESH_IMAGE for a new one. Throws StoreDamaged. */
   load(): ReplicaImage {
     const state = this.#database.prepare('SELECT * FROM state').get() as StateRow | undefined;
     if (state === undefined) return FRESH_IMAGE;
-    const file = join(this.#directory, FILE);
+    const file = join(this.#directory, DATABASE);
     if (state.format !== FORMAT) {
       throw new StoreDamaged(
         `${file} has format ${state.format}; this version reads format ${FORMAT}. Install a newer agent.`,
@@ -121,33 +163,62 @@ export class Store {
     }
   }
 
-  /** The words for an image that is no tree (Replica.open). */
-  damaged(words: string): StoreDamaged {
-    return new StoreDamaged(damaged(join(this.#directory, FILE), words));
-  }
-
-  /** All of them or none, in order, and on stable storage when it returns. */
+  /**
+   * All of them or none, in order, and on stable storage when it returns. Throws DiskRefuses: then what was to be
+   * written may or may not be in the file, and this store must not be written to any more.
+   */
   commit(records: readonly StoreRecord[]): void {
-    this.#database.exec('BEGIN IMMEDIATE');
     try {
-      for (const record of records) this.#write(record);
+      this.#database.exec('BEGIN IMMEDIATE');
+      let from = 0;
+      while (from < records.length) from = this.#write(records, from);
       this.#database.exec('COMMIT');
     } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
+      // A failed COMMIT may have ended the transaction already.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw diskRefuses(join(this.#directory, DATABASE), error) ?? error;
     }
   }
 
-  #write(record: StoreRecord): void {
+  /** Writes what begins at `from`, and gives where the rest begins. */
+  #write(records: readonly StoreRecord[], from: number): number {
+    const record = records[from];
+    if (record === undefined) return records.length;
+    if (record.kind !== 'operation') {
+      this.#other(record);
+      return from + 1;
+    }
+    const run: OperationRecord[] = [];
+    for (const each of records.slice(from)) {
+      if (each.kind !== 'operation') break;
+      run.push(each);
+    }
+    this.#operations(run);
+    return from + run.length;
+  }
+
+  /** Of a row that several of them change the last state counts. */
+  #operations(run: readonly OperationRecord[]): void {
+    const entries = new Map<number, TreeNode | null>();
+    const sessions = new Map<number, SessionRow>();
+    for (const { change, session } of run) {
+      for (const inode of change.removed) entries.set(inode, null);
+      for (const { node } of change.put) entries.set(node.inode, node);
+      sessions.set(session.node, session);
+    }
+    for (const [inode, node] of entries) {
+      if (node === null) this.#remove.run(inode);
+      else this.#entry(node);
+    }
+    for (const row of sessions.values()) this.#row(row);
+    const last = run.at(-1);
+    if (last === undefined) return;
+    this.#begin.run(FORMAT, FRESH_IMAGE.nextInode);
+    this.#place.run(last.version.epoch, last.version.index, last.nextInode);
+  }
+
+  #other(record: Exclude<StoreRecord, OperationRecord>): void {
     switch (record.kind) {
-      case 'operation': {
-        for (const inode of record.change.removed) this.#remove.run(inode);
-        for (const { node } of record.change.put) this.#entry(node);
-        this.#row(record.session);
-        const { version, nextInode } = record;
-        this.#set('epoch = ?, position = ?, next_inode = ?', version.epoch, version.index, nextInode);
-        return;
-      }
       case 'promise':
         return this.#set('promised = ?', record.promised);
       case 'local':
@@ -174,9 +245,7 @@ export class Store {
 
   #set(columns: string, ...values: (string | number | null)[]): void {
     // The first record of a new file finds no row to change.
-    this.#database
-      .prepare("INSERT OR IGNORE INTO state VALUES (1, ?, 0, 0, '', 0, NULL, '[]', ?)")
-      .run(FORMAT, FRESH_IMAGE.nextInode);
+    this.#begin.run(FORMAT, FRESH_IMAGE.nextInode);
     this.#database.prepare(`UPDATE state SET ${columns}`).run(...values);
   }
 
@@ -190,20 +259,45 @@ export class Store {
     this.#put.run(inode, parent, encodeName(node.name), directory, mtimeS, version.epoch, version.index, writer, data);
   }
 
-  /** Copies what is there now into a file beside it. Gives the copy's path. */
+  /** Copies what is there now into a file beside it, on stable storage. Gives the copy's path. */
   setAside(why: string): string {
-    const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-');
-    const base = join(this.#directory, `${FILE}.${why}-${stamp}`);
+    const base = join(this.#directory, `${DATABASE}.${why}-${fileStamp(new Date())}`);
     let file = base;
     for (let count = 2; existsSync(file); count += 1) file = `${base}-${count}`;
-    this.#database.prepare('VACUUM INTO ?').run(file);
+    this.copyTo(file);
     return file;
   }
 
+  /** Writes a copy that is whole or not there at all. Throws DiskRefuses. */
+  copyTo(file: string): void {
+    const unfinished = `${file}.unfinished`;
+    rmSync(unfinished, { force: true });
+    try {
+      this.#database.prepare('VACUUM INTO ?').run(unfinished);
+      syncFile(unfinished);
+      renameSync(unfinished, file);
+      syncDirectory(dirname(file));
+    } catch (error) {
+      rmSync(unfinished, { force: true });
+      throw diskRefuses(file, error) ?? error;
+    }
+  }
+
   close(): void {
-    this.#database.close();
+    closeQuietly(this.#database);
   }
 }
+
+/** What cannot be written back on closing is in the log, or was never promised. */
+function closeQuietly(database: DatabaseSync | null): void {
+  try {
+    database?.close();
+  } catch {
+    // A disk that refuses must not keep the process from ending.
+  }
+}
+
+type OperationRecord = Extract<StoreRecord, { kind: 'operation' }>;
 
 interface StateRow {
   readonly format: number;
@@ -247,4 +341,4 @@ const nodeOf = (row: EntryRow): TreeNode => ({
 });
 
 const damaged = (file: string, words: string): string =>
-  `${file} is damaged (${words}). Move it aside and start pmxcfs again: a node of a cluster then takes the tree from the others.`;
+  `${file} is damaged (${words}). \`pmxcfs check\` says more. \`pmxcfs restore --list\` shows the backups, \`pmxcfs restore FILE\` puts one in its place; a node of a cluster can take the tree from the others: \`pmxcfs restore --from-cluster\`.`;

@@ -5,14 +5,25 @@
 import { createHash } from 'node:crypto';
 import type { Engine, EngineStatus, Group } from '../engine/engine.ts';
 import { Replica } from '../replica/replica.ts';
-import type { Quorum, ReplicaEffect, ReplicaInput, ReplicaStatus, StoreRecord } from '../replica/types.ts';
+import type { Quorum, ReplicaEffect, ReplicaImage, ReplicaInput, ReplicaStatus } from '../replica/types.ts';
 import type { Result } from '../result.ts';
 import { sameRing, type NodeId, type RingId } from '../totem/ids.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
-import type { Store } from './store.ts';
+import { BACKUP_EVERY_MS } from './backups.ts';
+import { DiskRefuses, StoreDamaged } from './store.ts';
+import type { StoreJob, StoreThread } from './store-thread.ts';
 
 export const GROUP = 'pmxcfs';
+
+/** How long the disk may take for one commit before this node counts as one without a disk. Seconds. */
+const DISK_PATIENCE_S = 30;
+/** Most bytes that wait for the disk: the group goes on at the pace of the others' disks. */
+const MOST_UNSTORED = 128 * 1024 * 1024;
+/** How long a disk that hangs may hold up the end of the process. */
+const CLOSE_MS = 5_000;
+const WAY_FORWARD = '`pmxcfs check` says more, `pmxcfs restore --list` shows the backups.';
+const LOOK_FOR_SPACE_MS = 2_000;
 
 export interface TreeEvents {
   /** Before the answer to the operation that made the change. `writer`: who submitted it. */
@@ -26,7 +37,9 @@ export interface TreeEvents {
 }
 
 export interface TreeServiceOptions {
-  readonly store: Store;
+  readonly store: Pick<StoreThread, 'run' | 'hasSpace'>;
+  /** What the store held when it was opened. */
+  readonly image: ReplicaImage;
   readonly self: NodeId;
   /** Null in local mode. */
   readonly engine: Engine | null;
@@ -41,9 +54,16 @@ export class TreeService {
   #lastId = 0;
   #group: Group | null = null;
   #ring: RingId | null = null;
-  #records: StoreRecord[] = [];
+  #jobs: StoreJob[] = [];
+  #unstored = 0;
   #ticket = 0;
   #flushing: NodeJS.Immediate | null = null;
+  /** What the disk is busy with. */
+  #commit: Promise<void> | null = null;
+  /** Why this node writes nothing any more until its process starts anew. */
+  #diskFault: string | null = null;
+  #looking: NodeJS.Timeout | null = null;
+  #backup: NodeJS.Timeout | null = null;
   #timer: NodeJS.Timeout | null = null;
   #quorumText = '';
   #closed = false;
@@ -51,15 +71,15 @@ export class TreeService {
   /** Throws StoreDamaged when the image is no tree. */
   constructor(options: TreeServiceOptions) {
     this.#options = options;
-    const { store, self, engine } = options;
+    const { image, self, engine } = options;
     const replica = Replica.open({
       self,
       mode: engine === null ? 'local' : 'cluster',
       session: Date.now(),
       hash: (bytes) => createHash('sha256').update(bytes).digest(),
-      image: store.load(),
+      image,
     });
-    if (!replica.ok) throw store.damaged(replica.error);
+    if (!replica.ok) throw new StoreDamaged(`the stored tree cannot be one: ${replica.error}. ${WAY_FORWARD}`);
     this.#replica = replica.value;
   }
 
@@ -67,31 +87,40 @@ export class TreeService {
     return this.#replica.tree;
   }
   status(): ReplicaStatus {
-    return this.#replica.status();
+    const status = this.#replica.status();
+    if (this.#diskFault === null) return status;
+    const writability = { kind: 'read-only', reason: this.#diskFault } as const;
+    return { ...status, writability, accepting: false, synced: false };
   }
 
   /** Joins the group. What the engine says from now on reaches the replica. */
   async start(): Promise<void> {
     const { engine } = this.#options;
+    this.#enqueue({ kind: 'backup', always: false });
+    this.#backup = setInterval(() => this.#enqueue({ kind: 'backup', always: false }), BACKUP_EVERY_MS / 4);
     if (engine === null) return;
     engine.onStatus((status) => this.#quorumChanged(status));
     const group = await engine.group(GROUP);
     this.#group = group;
     group.onView(({ ringId, members }) => {
+      if (this.#diskFault !== null) return;
       this.#ring = ringId;
       const quorum = quorumOf(engine.status(), ringId);
       this.#quorumText = textOf(quorum);
       this.#step({ kind: 'view', ring: ringId, members, quorum });
     });
-    group.onDeliver(({ sender, payload }) => this.#step({ kind: 'deliver', sender, payload }));
+    group.onDeliver(({ sender, payload }) => {
+      if (this.#diskFault === null) this.#step({ kind: 'deliver', sender, payload });
+    });
     group.onConnection((connected) => {
-      if (connected) return;
+      if (connected || this.#diskFault !== null) return;
       this.#ring = null;
       this.#step({ kind: 'disconnected' });
     });
   }
 
   submit(operation: Operation, done: (errno: Errno | null) => void): void {
+    if (this.#diskFault !== null) return done('EACCES');
     this.#lastId += 1;
     this.#asked.set(this.#lastId, (result) => done(result.ok ? null : result.error));
     this.#step({ kind: 'submit', id: this.#lastId, operation, mtimeS: Math.floor(Date.now() / 1000) });
@@ -109,14 +138,25 @@ export class TreeService {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer ?? undefined);
+    clearInterval(this.#backup ?? undefined);
+    clearInterval(this.#looking ?? undefined);
     if (this.#flushing !== null) clearImmediate(this.#flushing);
-    this.#flush();
+    await Promise.race([this.#commit, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
+    // What came since: it will not be acknowledged, but need not be fetched again.
+    if (this.#diskFault === null && this.#jobs.length > 0)
+      await this.#options.store.run(this.#jobs).catch(() => undefined);
     await this.#group?.leave().catch(() => undefined);
   }
 
   #quorumChanged(status: EngineStatus): void {
     // Of a ring to come it is told with the view.
-    if (this.#ring === null || status.ringId === null || !sameRing(status.ringId, this.#ring)) return;
+    if (
+      this.#diskFault !== null ||
+      this.#ring === null ||
+      status.ringId === null ||
+      !sameRing(status.ringId, this.#ring)
+    )
+      return;
     const quorum = quorumOf(status, this.#ring);
     const text = textOf(quorum);
     if (text === this.#quorumText) return;
@@ -134,38 +174,29 @@ export class TreeService {
   }
 
   #carryOut(effect: ReplicaEffect): void {
-    const { events, store } = this.#options;
+    const { events } = this.#options;
     switch (effect.kind) {
       case 'multicast':
         // A lost engine shows in the connection, and what was not sent is asked for again in the next view.
         this.#group?.multicast(effect.payload).catch(() => undefined);
         return;
       case 'store':
-        this.#records.push(effect.record);
         this.#ticket = effect.ticket;
-        // Everything that comes in one turn shares one transaction, and one wait for the disk.
-        if (!this.#closed) this.#flushing ??= setImmediate(() => this.#flush());
-        return;
+        return this.#enqueue({ kind: 'record', record: effect.record });
       case 'answer': {
         const done = this.#asked.get(effect.id);
         this.#asked.delete(effect.id);
         done?.(effect.result);
         return this.#answered(effect.id);
       }
-      case 'setAside': {
-        this.#write();
-        const file = store.setAside('set-aside');
-        return events.log(
-          'warning',
-          `what this node had written alone gives way to the cluster's; it is kept in ${file}`,
-        );
-      }
+      case 'setAside':
+        return this.#enqueue({ kind: 'set-aside' });
       case 'changed':
         return events.changed(effect.change, effect.writer);
       case 'replaced':
         return events.replaced(this.#replica.tree);
       case 'status':
-        return events.status(effect.status);
+        return events.status(this.status());
       case 'fault':
         return events.fault(effect.reason);
     }
@@ -178,25 +209,97 @@ export class TreeService {
     for (const { then } of due) then();
   }
 
-  #flush(): void {
-    this.#flushing = null;
-    if (this.#write() && !this.#closed) this.#step({ kind: 'stored', ticket: this.#ticket });
+  // --- the disk ---
+
+  #enqueue(job: StoreJob): void {
+    if (this.#diskFault !== null) return;
+    this.#jobs.push(job);
+    this.#unstored += sizeOf(job);
+    if (this.#unstored > MOST_UNSTORED) return this.#withoutDisk('its disk is slower than the cluster writes', false);
+    // Everything that comes in one turn, or while the disk is busy, shares one transaction and one wait for the disk.
+    if (this.#commit === null && !this.#closed) this.#flushing ??= setImmediate(() => this.#flush());
   }
 
-  /** False when nothing had to be written, or the disk refused. */
-  #write(): boolean {
-    if (this.#records.length === 0) return true;
+  #flush(): void {
+    this.#flushing = null;
+    const [jobs, ticket] = [this.#jobs, this.#ticket];
+    this.#jobs = [];
+    this.#unstored = 0;
+    this.#commit = this.#write(jobs, ticket).then(() => {
+      this.#commit = null;
+      if (this.#jobs.length > 0 && !this.#closed) this.#flush();
+    });
+  }
+
+  async #write(jobs: readonly StoreJob[], ticket: number): Promise<void> {
+    const watch = this.#watchDisk();
     try {
-      this.#options.store.commit(this.#records.splice(0));
-      return true;
+      const { copies } = await this.#options.store.run(jobs);
+      clearInterval(watch);
+      if (this.#diskFault !== null) return this.#options.events.fault('the disk answers again');
+      this.#sayAside(jobs, copies);
+      if (!this.#closed) this.#step({ kind: 'stored', ticket });
     } catch (error) {
-      // What is not on disk must not be acknowledged, and what is in memory is ahead of the disk now.
+      clearInterval(watch);
       const words = error instanceof Error ? error.message : String(error);
-      this.#options.events.fault(`the store cannot be written: ${words}`);
-      return false;
+      this.#withoutDisk(words, error instanceof DiskRefuses && error.full);
     }
   }
+
+  #sayAside(jobs: readonly StoreJob[], copies: readonly (string | null)[]): void {
+    for (const [at, job] of jobs.filter(({ kind }) => kind !== 'record').entries()) {
+      if (job.kind !== 'set-aside') continue;
+      const words = `what this node had written alone gives way to the cluster's; it is kept in ${copies[at] ?? '?'}`;
+      this.#options.events.log('warning', words);
+    }
+  }
+
+  /** By seconds that this process has seen pass: when it was stopped itself, the disk is not to blame. */
+  #watchDisk(): NodeJS.Timeout {
+    let seconds = 0;
+    return setInterval(() => {
+      seconds += 1;
+      if (seconds === DISK_PATIENCE_S) this.#withoutDisk(`its disk has not answered for ${DISK_PATIENCE_S} s`, false);
+    }, 1_000);
+  }
+
+  /**
+   * What is not on disk must not be acknowledged, and what is in memory is ahead of the disk for good: a write that
+   * failed is not tried again, because the kernel may take its pages for clean. This node leaves the group, so that
+   * nobody waits for its word, and serves what it has for reading.
+   */
+  #withoutDisk(words: string, full: boolean): void {
+    if (this.#diskFault !== null || this.#closed) return;
+    const then = full
+      ? 'It goes on by itself when there is space.'
+      : 'See to the disk, run `pmxcfs check`, and start pmxcfs again.';
+    this.#diskFault = `This node does not write any more: ${words}. ${then}`;
+    const { events, store } = this.#options;
+    events.log('error', this.#diskFault);
+    this.#jobs = [];
+    this.#ring = null;
+    void this.#group?.leave().catch(() => undefined);
+    this.#step({ kind: 'disconnected' });
+    for (const [id, done] of [...this.#asked]) {
+      this.#asked.delete(id);
+      done({ ok: false, error: 'EIO' });
+      this.#answered(id);
+    }
+    events.status(this.status());
+    if (!full) return;
+    this.#looking = setInterval(() => {
+      void store.hasSpace().then((has) => {
+        if (has && !this.#closed) events.fault('there is space on the disk again: pmxcfs starts anew');
+      });
+    }, LOOK_FOR_SPACE_MS);
+  }
 }
+
+/** Bytes that wait with it, roughly. */
+const sizeOf = (job: StoreJob): number =>
+  job.kind === 'record' && job.record.kind === 'operation'
+    ? job.record.change.put.reduce((sum, { node }) => sum + node.data.length, 256)
+    : 256;
 
 /** The engine's status is current before a view of its ring; of another ring it says nothing about this one. */
 function quorumOf(status: EngineStatus, ring: RingId): Quorum {

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Store, StoreDamaged } from '../../agent/mount/store.ts';
-import { FRESH_IMAGE, type ReplicaImage, type StoreRecord } from '../../agent/replica/types.ts';
-import { nodeId } from '../../agent/totem/ids.ts';
-import { applyOperation } from '../../agent/tree/apply.ts';
-import { encodeTree, treeOf } from '../../agent/tree/snapshot.ts';
+import { FRESH_IMAGE } from '../../agent/replica/types.ts';
+import { encodeTree } from '../../agent/tree/snapshot.ts';
 import { Tree } from '../../agent/tree/tree.ts';
 import type { Operation } from '../../agent/tree/types.ts';
+import { changed, treeBytes } from './mount-store-changes.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'ringmaster-store-'));
 after(() => rmSync(base, { recursive: true, force: true }));
@@ -18,29 +17,12 @@ after(() => rmSync(base, { recursive: true, force: true }));
 let directories = 0;
 const fresh = (): string => join(base, String((directories += 1)));
 
-function changed(tree: Tree, operations: readonly Operation[]): StoreRecord[] {
-  return operations.map((operation, index) => {
-    const version = { epoch: 4, index: index + 1 };
-    const stamp = { inode: tree.nextInode, mtimeS: 1_700_000_000, writer: 1, version };
-    const outcome = applyOperation(tree, operation, stamp);
-    assert.ok(outcome.ok, `${operation.kind} failed`);
-    const session = { node: nodeId(1), session: 7, floor: 0, done: [index + 1] };
-    return { kind: 'operation', version, change: outcome.value, nextInode: tree.nextInode, session };
-  });
-}
-
 const OPERATIONS: Operation[] = [
   { kind: 'mkdir', path: 'nodes' },
   { kind: 'write', target: 'nodes/a', data: new TextEncoder().encode('one'), create: true },
   { kind: 'write', target: 'b\udcff', data: new Uint8Array([0, 255]), create: true },
   { kind: 'unlink', path: 'nodes/a' },
 ];
-
-const bytesOf = (image: ReplicaImage): Uint8Array => {
-  const tree = treeOf(image.nodes, image.nextInode);
-  assert.ok(tree.ok, tree.ok ? '' : tree.error);
-  return encodeTree(tree.value);
-};
 
 describe('the store', () => {
   test('a new file holds a fresh image', () => {
@@ -63,7 +45,7 @@ describe('the store', () => {
     store.close();
     const again = Store.open(directory);
     const image = again.load();
-    assert.deepEqual(bytesOf(image), encodeTree(tree));
+    assert.deepEqual(treeBytes(image), encodeTree(tree));
     const { version, branch, promised, localFrom, sessions } = image;
     assert.deepEqual(version, { epoch: 4, index: 4 });
     assert.deepEqual(
@@ -91,13 +73,13 @@ describe('the store', () => {
     store.commit([{ kind: 'replace', image }]);
     assert.deepEqual(store.load().version, { epoch: 8, index: 1 });
     assert.deepEqual(store.load().sessions, []);
-    assert.deepEqual(bytesOf(store.load()), encodeTree(other));
+    assert.deepEqual(treeBytes(store.load()), encodeTree(other));
     store.close();
     const kept = fresh();
     Store.open(kept).close();
     writeFileSync(join(kept, 'config.db'), readFileSync(copy));
     const aside = Store.open(kept);
-    assert.deepEqual(bytesOf(aside.load()), encodeTree(tree));
+    assert.deepEqual(treeBytes(aside.load()), encodeTree(tree));
     aside.close();
   });
 
@@ -113,7 +95,8 @@ describe('the store', () => {
     Store.open(directory).close();
     const file = join(directory, 'config.db');
     writeFileSync(file, 'no database at all, but long enough to be looked at as one'.repeat(100));
-    const refused = (error: unknown): boolean => error instanceof StoreDamaged && /Move it aside/.test(error.message);
+    const refused = (error: unknown): boolean =>
+      error instanceof StoreDamaged && /pmxcfs restore --list/.test(error.message);
     assert.throws(() => Store.open(directory), refused);
     assert.match(readFileSync(file, 'utf8'), /^no database/);
   });

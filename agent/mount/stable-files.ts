@@ -1,0 +1,17 @@
+/** Files that are there after a power cut: synced, and so is the directory that names them. */
+import { closeSync, fsyncSync, openSync } from 'node:fs';
+
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A new or renamed file's name is on stable storage after this. */
+export const syncDirectory = syncFile;
+
+/** A point in time as part of a file's name; sorts as time does. */
+export const fileStamp = (time: Date): string => time.toISOString().replaceAll(/[:.]/g, '-');

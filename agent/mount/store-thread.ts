@@ -1,0 +1,200 @@
+/**
+ * The store in a thread of its own: while it waits for the disk, messages of the cluster go on being delivered, and what
+ * they bring is written together afterwards.
+ */
+import { openSync, closeSync, rmSync, writeSync, fsyncSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, Worker } from 'node:worker_threads';
+import type { ReplicaImage, StoreRecord } from '../replica/types.ts';
+import { makeBackup } from './backups.ts';
+import { DiskRefuses, Store, StoreDamaged } from './store.ts';
+
+/** What the disk has to do, in order. Records in a row share one transaction. */
+export type StoreJob =
+  | { readonly kind: 'record'; readonly record: StoreRecord }
+  | { readonly kind: 'set-aside' }
+  | { readonly kind: 'backup'; readonly always: boolean };
+
+export interface StoreDone {
+  /** Paths of the copies made: one for each job that asked for one; null where the last backup is recent. */
+  readonly copies: readonly (string | null)[];
+}
+
+interface Request {
+  readonly id: number;
+  readonly ask: { readonly kind: 'jobs'; readonly jobs: readonly StoreJob[] } | { readonly kind: 'space' | 'close' };
+}
+type Said =
+  | { readonly kind: 'opened'; readonly image: ReplicaImage }
+  | { readonly kind: 'done'; readonly copies: readonly (string | null)[] }
+  | { readonly kind: 'failed'; readonly failure: Failure };
+interface Answer {
+  readonly id: number;
+  readonly said: Said;
+}
+interface Failure {
+  readonly kind: 'damaged' | 'full' | 'disk' | 'other';
+  readonly words: string;
+}
+
+interface StoreData {
+  readonly ringmasterThread: 'store';
+  readonly directory: string;
+}
+
+/** A node whose disk is full goes on when so much can be written again. */
+const SPACE_BYTES = 4 * 1024 * 1024;
+const CLOSE_MS = 10_000;
+
+export class StoreThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve(said: Said): void; reject(error: Error): void }>();
+  #last = 0;
+  #ended = false;
+
+  /** Opens the store as Store.open does, and loads it. Rejects with what Store.open and load throw. */
+  static async open(directory: string): Promise<{ store: StoreThread; image: ReplicaImage }> {
+    const store = new StoreThread(directory);
+    try {
+      const said = await store.#answer(0);
+      if (said.kind !== 'opened') throw new Error('the thread of the store has another version');
+      return { store, image: said.image };
+    } catch (error) {
+      await store.#worker.terminate();
+      throw error;
+    }
+  }
+
+  private constructor(directory: string) {
+    const data: StoreData = { ringmasterThread: 'store', directory };
+    // The agent is one file: a thread begins where the process did, and finds its part by its data.
+    this.#worker = new Worker(process.argv[1] ?? '', { workerData: data });
+    this.#worker.on('message', ({ id, said }: Answer) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (said.kind === 'failed') waiting?.reject(errorOf(said.failure));
+      else waiting?.resolve(said);
+    });
+    this.#worker.on('error', (error) => this.#end(error));
+    this.#worker.on('exit', () => this.#end(new Error('the thread of the store ended')));
+  }
+
+  /** Resolves when all is on stable storage. After a rejection nothing may be handed over any more. */
+  async run(jobs: readonly StoreJob[]): Promise<StoreDone> {
+    const said = await this.#ask({ kind: 'jobs', jobs });
+    return { copies: said.kind === 'done' ? said.copies : [] };
+  }
+
+  /** Is there room again on a disk that was full? */
+  async hasSpace(): Promise<boolean> {
+    return this.#ask({ kind: 'space' }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** After what was handed over before; a disk that hangs is not waited for. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#ask({ kind: 'close' }).catch(() => undefined), late]);
+    clearTimeout(timer);
+    await Promise.race([this.#worker.terminate(), new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
+  }
+
+  #ask(ask: Request['ask']): Promise<Said> {
+    if (this.#ended) return Promise.reject(new Error('the thread of the store ended'));
+    this.#last += 1;
+    const request: Request = { id: this.#last, ask };
+    this.#worker.postMessage(request);
+    return this.#answer(this.#last);
+  }
+  #answer(id: number): Promise<Said> {
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+  #end(error: Error): void {
+    this.#ended = true;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  const words = error instanceof Error ? error.message : String(error);
+  if (error instanceof StoreDamaged) return { kind: 'damaged', words };
+  if (error instanceof DiskRefuses) return { kind: error.full ? 'full' : 'disk', words };
+  return { kind: 'other', words };
+}
+
+function errorOf({ kind, words }: Failure): Error {
+  if (kind === 'damaged') return new StoreDamaged(words);
+  return kind === 'other' ? new Error(words) : new DiskRefuses(words, kind === 'full', null);
+}
+
+/** The thread's own part. `data` is the Worker's workerData. */
+export function runStoreThread(data: unknown): void {
+  const { directory } = data as StoreData; // set by StoreThread, nobody else
+  const port = parentPort;
+  if (port === null) throw new Error('this runs in a worker thread only');
+  const say = (id: number, said: Said): void => port.postMessage({ id, said } satisfies Answer);
+  const guarded = (id: number, act: () => Said): void => {
+    try {
+      say(id, act());
+    } catch (error) {
+      say(id, { kind: 'failed', failure: failureOf(error) });
+    }
+  };
+  let store: Store | null = null;
+  guarded(0, () => {
+    const opened = Store.open(directory);
+    store = opened;
+    return { kind: 'opened', image: opened.load() };
+  });
+  port.on('message', ({ id, ask }: Request) => {
+    guarded(id, () => {
+      if (store === null) throw new Error('the store is not open');
+      if (ask.kind === 'jobs') return { kind: 'done', copies: runJobs(store, directory, ask.jobs) };
+      if (ask.kind === 'space') writeSpace(directory);
+      else store.close();
+      return { kind: 'done', copies: [] };
+    });
+  });
+}
+
+function runJobs(store: Store, directory: string, jobs: readonly StoreJob[]): (string | null)[] {
+  const copies: (string | null)[] = [];
+  let records: StoreRecord[] = [];
+  const commit = (): void => {
+    if (records.length > 0) store.commit(records);
+    records = [];
+  };
+  for (const job of jobs) {
+    if (job.kind === 'record') {
+      records.push(job.record);
+      continue;
+    }
+    commit();
+    copies.push(
+      job.kind === 'set-aside' ? store.setAside('set-aside') : makeBackup(store, directory, new Date(), job.always),
+    );
+  }
+  commit();
+  return copies;
+}
+
+/** Throws where the disk has no room for it. */
+function writeSpace(directory: string): void {
+  const file = join(directory, 'config.db-room');
+  try {
+    const fd = openSync(file, 'w', 0o600);
+    try {
+      writeSync(fd, new Uint8Array(SPACE_BYTES));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } finally {
+    rmSync(file, { force: true });
+  }
+}

@@ -1,0 +1,123 @@
+/** Backups, `pmxcfs check` and `pmxcfs restore`: what they say, leave and put in place. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { backupsDirectory, backupsIn, makeBackup } from '../../agent/mount/backups.ts';
+import { moveAside, restoreFrom } from '../../agent/mount/restore.ts';
+import { checkDatabase, holderOf } from '../../agent/mount/store-check.ts';
+import { Store, StoreDamaged, UNFINISHED_RESTORE } from '../../agent/mount/store.ts';
+import { Tree } from '../../agent/tree/tree.ts';
+import { changed } from './mount-store-changes.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'ringmaster-restore-'));
+after(() => rmSync(base, { recursive: true, force: true }));
+let directories = 0;
+const fresh = (): string => join(base, String((directories += 1)));
+
+/** A database of so many files of 3000 bytes. */
+function filled(directory: string, files: number): void {
+  const store = Store.open(directory);
+  const tree = new Tree();
+  for (let index = 1; index <= files; index += 1) {
+    const data = new Uint8Array(3_000).fill(index);
+    store.commit(changed(tree, [{ kind: 'write', target: `f${index}`, data, create: true }], index));
+  }
+  store.close();
+}
+const indexOf = (directory: string): number => {
+  const store = Store.open(directory);
+  const { version } = store.load();
+  store.close();
+  return version.index;
+};
+const damage = (file: string): void => {
+  const bytes = readFileSync(file);
+  bytes.fill(0xa5, 4096 + 8, 4096 + 900);
+  writeFileSync(file, bytes);
+};
+
+describe('backups', () => {
+  test('the newest seven are kept; one that is recent makes another unnecessary, but not before a destructive step', () => {
+    const directory = fresh();
+    filled(directory, 3);
+    const store = Store.open(directory);
+    const day = 86_400_000;
+    for (let number = 0; number < 10; number += 1) {
+      const now = new Date(Date.UTC(2026, 0, 1) + number * day);
+      const made = makeBackup(store, directory, now, false);
+      assert.ok(made !== null);
+      utimesSync(made, now, now);
+      assert.equal(makeBackup(store, directory, new Date(now.getTime() + 60_000), false), null);
+    }
+    assert.equal(readdirSync(backupsDirectory(directory)).length, 7);
+    assert.ok(makeBackup(store, directory, new Date(Date.UTC(2026, 0, 10, 0, 1)), true) !== null);
+    store.close();
+    const [newest] = backupsIn(directory);
+    assert.ok(newest !== undefined && basename(newest.file).startsWith('config-2026-01-10'));
+  });
+});
+
+describe('check', () => {
+  test('a whole database: how much it holds, nothing else; and it is left as it is, its log too', () => {
+    const directory = fresh();
+    filled(directory, 5);
+    const file = join(directory, 'config.db');
+    const before = readFileSync(file);
+    assert.deepEqual(checkDatabase(file), {
+      problems: [],
+      holds: { entries: 5, bytes: 15_000, version: { epoch: 4, index: 5 } },
+    });
+    assert.deepEqual(readFileSync(file), before);
+    assert.deepEqual(readdirSync(directory), ['config.db']);
+  });
+
+  test('damage is told, and the damaged file is left as it is', () => {
+    const directory = fresh();
+    filled(directory, 5);
+    const file = join(directory, 'config.db');
+    damage(file);
+    const before = readFileSync(file);
+    assert.ok(checkDatabase(file).problems.length > 0);
+    assert.deepEqual(readFileSync(file), before);
+    assert.throws(
+      () => Store.open(directory).load(),
+      (error) => error instanceof StoreDamaged && /pmxcfs check.*pmxcfs restore/s.test(error.message),
+    );
+  });
+
+  test('a file in use is told by the process that has it', () => {
+    const directory = fresh();
+    const store = Store.open(directory);
+    assert.equal(holderOf(join(directory, 'config.db')), process.pid);
+    store.close();
+    assert.equal(holderOf(join(directory, 'config.db')), null);
+  });
+});
+
+describe('restore', () => {
+  test('puts the backup in place, also of a damaged database, which is kept', () => {
+    const directory = fresh();
+    filled(directory, 5);
+    const store = Store.open(directory);
+    const backup = makeBackup(store, directory, new Date(), true);
+    store.close();
+    assert.ok(backup !== null);
+    damage(join(directory, 'config.db'));
+    const broken = readFileSync(join(directory, 'config.db'));
+    const aside = restoreFrom(backup, directory);
+    assert.ok(aside !== null);
+    assert.deepEqual(readFileSync(aside), broken);
+    assert.equal(indexOf(directory), 5);
+    assert.ok(existsSync(backup));
+  });
+
+  test('one that was broken off is not taken for a new node', () => {
+    const directory = fresh();
+    filled(directory, 2);
+    moveAside(directory, 'before-restore');
+    writeFileSync(join(directory, UNFINISHED_RESTORE), 'half of it');
+    assert.throws(() => Store.open(directory), /was broken off/);
+  });
+});
