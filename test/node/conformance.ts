@@ -166,6 +166,10 @@ export function conformance(name: string, variant: Variant, skip: string | false
       three.signal('SIGSTOP');
       await cluster.together([one, two]);
       await Promise.all(streams);
+      await until('its own process is told that it does not answer', () => three.status?.state.kind === 'down');
+      // Asked all the same, it has an answer: nothing in the process waits for an engine that stands still.
+      const text = confText(variant, { nodes: NODES, version: 1 });
+      assert.match(String(await three.ask({ do: 'read-back', text })), /does not answer/);
       three.signal('SIGCONT');
       await cluster.together(all());
       assertAgreement(all().map(({ history }) => history));

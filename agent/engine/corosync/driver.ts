@@ -35,6 +35,9 @@ const RETRY_MS = 250;
  * more work than to look now and then. Milliseconds.
  */
 const LATENCY_MS = 5000;
+/** A Corosync that has not answered for so long stands still (SIGSTOP, a hung disk below it). Milliseconds. */
+const ANSWER_MS = 2500;
+const STANDS_STILL = 'Corosync runs on this node and does not answer';
 /** How long a reload may take until Corosync shows the file's version. Milliseconds. */
 const RELOAD_MS = 5000;
 
@@ -58,6 +61,9 @@ class CorosyncEngine implements Engine {
   #votes: VoteInfo | null = null;
   #links: readonly LinkStatus[] = [];
   #lookingAtLinks = false;
+  /** A question that is not answered yet; one at a time, for each takes a thread. */
+  #asked: Promise<unknown> | null = null;
+  #standsStill = false;
   #version: number | null = null;
   /** What Corosync started with and what it read last, as far as it was seen here: see reloadReport. */
   #started: string | null = null;
@@ -95,12 +101,14 @@ class CorosyncEngine implements Engine {
   }
 
   async setExpectedVotes(votes: number): Promise<void> {
+    await this.#mustAnswer();
     const code = await this.#need().corosync.votes.setExpected(votes);
     if (code !== CS.ok) throw new Error(`expected votes were not set: ${csError(code)}`);
     this.#refresh();
   }
 
   async reload(): Promise<ReloadReport> {
+    await this.#mustAnswer();
     const { corosync } = this.#need();
     const text = this.#text();
     const wanted = listedNodes(text).configVersion;
@@ -120,10 +128,37 @@ class CorosyncEngine implements Engine {
     return { configVersion: wanted, live: [], needsRestart: await this.readBack(text) };
   }
 
-  readBack(text: string): Promise<readonly string[]> {
+  async readBack(text: string): Promise<readonly string[]> {
+    if (!(await this.#answers())) return [`the engine does not answer: ${STANDS_STILL}`];
     this.#refresh();
     const connections = this.#connections;
-    return Promise.resolve(readBackCorosync(text, this.#status, (key) => connections?.configuration.get(key) ?? null));
+    return readBackCorosync(text, this.#status, (key) => connections?.configuration.get(key) ?? null);
+  }
+
+  /**
+   * False when Corosync stands still: the next call would hold up this process, which has a file system to serve and a
+   * clock to go back by. Asked on a thread. True where there is no connection, for then no call waits.
+   */
+  async #answers(): Promise<boolean> {
+    const connections = this.#connections;
+    if (connections === null) return true;
+    this.#asked ??= connections.statistics.values(['stats.srp.operational_entered']).finally(() => {
+      this.#asked = null;
+      this.#noteStill(connections, false);
+    });
+    const answered = await Promise.race([this.#asked.then(() => true), pause(ANSWER_MS).then(() => false)]);
+    if (!answered) this.#noteStill(connections, true);
+    return answered;
+  }
+
+  #noteStill(connections: Connections, still: boolean): void {
+    if (this.#connections !== connections || this.#standsStill === still) return;
+    this.#standsStill = still;
+    this.#show(this.#compose());
+  }
+
+  async #mustAnswer(): Promise<void> {
+    if (!(await this.#answers())) throw new EngineDown(STANDS_STILL);
   }
 
   async close(): Promise<void> {
@@ -224,6 +259,8 @@ class CorosyncEngine implements Engine {
     this.#version = null;
     this.#started = null;
     this.#loaded = null;
+    this.#asked = null;
+    this.#standsStill = false;
     for (const group of this.#groups.values()) group.lost();
     this.#show(this.#compose());
   }
@@ -237,6 +274,7 @@ class CorosyncEngine implements Engine {
   async #lookAtLinks(): Promise<void> {
     const connections = this.#connections;
     if (connections === null || this.#lookingAtLinks || this.#votes === null) return;
+    void this.#answers();
     const self = nodeId(this.#votes.nodeId);
     const { nodes } = listedNodes(this.#text());
     this.#lookingAtLinks = true;
@@ -283,6 +321,7 @@ class CorosyncEngine implements Engine {
 
   #state(): EngineState {
     if (this.#connections === null) return { kind: 'down', reason: this.#reason };
+    if (this.#standsStill) return { kind: 'down', reason: STANDS_STILL };
     if (this.#votes === null) return { kind: 'down', reason: 'Corosync has not told its votes yet' };
     const settled = this.#ring !== null && this.#newest !== null && sameRing(this.#ring, this.#newest);
     return { kind: settled ? 'operational' : 'forming' };
