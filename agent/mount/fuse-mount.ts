@@ -5,6 +5,7 @@ import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
 import { mountFuse, type FuseDevice } from './fuse/device.ts';
 import { notifyNow, reply } from './fuse/device-writes.ts';
+import { namesValidS } from './fuse/init.ts';
 import { Invalidation } from './fuse/invalidation.ts';
 import type { FromServing, KeepingData, LateAnswer, ServingData, ToServing } from './fuse/messages.ts';
 import { wakeReader } from './fuse/notify.ts';
@@ -175,7 +176,7 @@ export class FuseMount {
     const { unique } = waiting;
     const say = (): void =>
       reply(this.#device.fd, errno === null ? this.#success(unique, late) : failure(unique, errno));
-    if (errno === null && late.kind === 'fresh') this.#invalidation.names(late.folder, say);
+    if (errno === null && late.kind === 'fresh') this.#invalidation.names(say);
     else say();
   }
 
@@ -196,8 +197,9 @@ export class FuseMount {
         const found = this.#port.tree().find(late.path);
         const attributes = found.ok ? this.#view.attributes(found.value.inode) : null;
         if (attributes === null) return failure(unique, 'ENOENT');
-        if (late.kind === 'entry') return answer(unique, entryOut(attributes));
-        return answer(unique, entryOut(attributes), openOut(late.handle, FOPEN.directIo));
+        const nameS = namesValidS(this.#invalidation.features);
+        if (late.kind === 'entry') return answer(unique, entryOut(attributes, nameS));
+        return answer(unique, entryOut(attributes, nameS), openOut(late.handle, FOPEN.directIo));
       }
     }
   }

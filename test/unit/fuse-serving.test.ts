@@ -120,8 +120,8 @@ describe('fsync', () => {
     assert.equal(fsync(mount, OPCODE.fsync, inode, mount.open(inode, 0)), null);
     assert.equal(fsync(mount, OPCODE.fsyncdir, 1, 7), null);
     assert.deepEqual(mount.operations, [
-      { operation: { kind: 'sync' }, answer: { kind: 'fresh', folder: false } },
-      { operation: { kind: 'sync' }, answer: { kind: 'fresh', folder: true } },
+      { operation: { kind: 'sync' }, answer: { kind: 'fresh' } },
+      { operation: { kind: 'sync' }, answer: { kind: 'fresh' } },
     ]);
   });
 
@@ -288,13 +288,13 @@ describe('the kernel’s offer', () => {
   test('is taken as far as it goes; never O_TRUNC by the kernel itself', () => {
     const out = initOut(offer(45, 0xffffffff, 0xffffffff));
     assert.ok(out !== null);
-    assert.deepEqual(out.features, { expireOnly: true, epochs: true });
+    assert.deepEqual(out.features, { epochs: true });
     assert.equal(out.bytes.readUInt32LE(12) & (1 << 3), 0);
     assert.equal(out.bytes.readUInt16LE(40), 90);
   });
   test('of an old kernel has no second word of flags', () => {
     const out = initOut(offer(31, 0x3fffffff, 0xffffffff));
-    assert.deepEqual(out?.features, { expireOnly: false, epochs: false });
+    assert.deepEqual(out?.features, { epochs: false });
     assert.equal(out?.bytes.readUInt32LE(32), 0);
   });
   test('of another major version is declined', () => assert.equal(initOut(Buffer.alloc(64)), null));

@@ -204,7 +204,7 @@ export class FileServing {
    */
   fsync(request: Request): void {
     const handle = this.#handles.get(Number(request.body.readBigUInt64LE(0)));
-    if (handle?.writes === false) this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh', folder: false });
+    if (handle?.writes === false) this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh' });
     else this.#commit(request, handle);
   }
 

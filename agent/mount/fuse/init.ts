@@ -22,7 +22,6 @@ const FLAG = {
   maxPages: 22,
   cacheSymlinks: 23,
   initExt: 30,
-  hasExpireOnly: 35,
   requestTimeout: 42,
 } as const;
 const WANTED: readonly (keyof typeof FLAG)[] = [
@@ -33,7 +32,6 @@ const WANTED: readonly (keyof typeof FLAG)[] = [
   'maxPages',
   'cacheSymlinks',
   'initExt',
-  'hasExpireOnly',
   'requestTimeout',
 ];
 
@@ -45,11 +43,15 @@ const REQUEST_TIMEOUT_S = 90;
 
 /** What this kernel can do for us. */
 export interface KernelFeatures {
-  /** An entry can be told to be looked up again without being thrown away (protocol 7.38). */
-  readonly expireOnly: boolean;
-  /** All entries at once (protocol 7.44). */
+  /** All names can be told to be looked up again (protocol 7.44). */
   readonly epochs: boolean;
 }
+
+/**
+ * How long the kernel may go by a name it has learned, in seconds. Where it can be told of changes that bounds the
+ * damage should a word be lost; where it cannot, a name that changed elsewhere is stale for so long.
+ */
+export const namesValidS = ({ epochs }: KernelFeatures): number => (epochs ? 10 : 1);
 
 /** The answer to INIT, or null when the kernel speaks another major version. */
 export function initOut(body: Buffer): { readonly bytes: Buffer; readonly features: KernelFeatures } | null {
@@ -74,5 +76,5 @@ export function initOut(body: Buffer): { readonly bytes: Buffer; readonly featur
   bytes.writeUInt16LE(MAX_WRITE / BLOCK, 28);
   bytes.writeUInt32LE(Number(granted >> 32n), 32);
   if (has('requestTimeout')) bytes.writeUInt16LE(REQUEST_TIMEOUT_S, 40);
-  return { bytes, features: { expireOnly: has('hasExpireOnly'), epochs: minor >= MINOR } };
+  return { bytes, features: { epochs: minor >= MINOR } };
 }

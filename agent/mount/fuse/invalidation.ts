@@ -1,9 +1,13 @@
-/** What the kernel must forget after a change of the tree. */
+/**
+ * What the kernel must forget after a change of the tree. Only with words that take no lock of a directory: a process
+ * that waits for our answer may hold it, and a thread that waits for that lock keeps a killed pmxcfs, and all that
+ * wait for it, from ending (found under fault: nobody could unmount or start anew for 90 s).
+ */
 import type { Change, TreeNode } from '../../tree/types.ts';
 import type { Tree } from '../../tree/tree.ts';
-import { BackgroundNotices, notifyNow } from './device-writes.ts';
-import type { KernelFeatures } from './init.ts';
-import { invalidEntry, invalidInode, newEpoch } from './notify.ts';
+import { notifyNow } from './device-writes.ts';
+import { namesValidS, type KernelFeatures } from './init.ts';
+import { invalidInode, newEpoch } from './notify.ts';
 
 const ROOT = 1;
 /** Inodes told in one go, when all are. */
@@ -11,46 +15,45 @@ const BATCH = 2_000;
 
 export class Invalidation {
   readonly #fd: number;
-  readonly #background: BackgroundNotices;
-  #features: KernelFeatures = { expireOnly: false, epochs: false };
+  #features: KernelFeatures = { epochs: false };
 
   constructor(fd: number) {
     this.#fd = fd;
-    this.#background = new BackgroundNotices(fd);
   }
 
   initialized(features: KernelFeatures): void {
     this.#features = features;
+    // Something may have changed before this was known.
+    this.#namesChanged();
+  }
+  get features(): KernelFeatures {
+    return this.#features;
   }
 
   /**
-   * `own`: the kernel asked for it itself, and knows what became of names and directories. Inodes are told at
-   * once, before the operation is answered: that may wait for a page that is being read, which the serving
-   * thread answers without waiting for anybody. Names may have to wait for this thread's own answers.
+   * To be called before the operation is answered. `own`: the kernel asked for it itself, and knows what became of
+   * names and directories.
    */
   changed(tree: Tree, change: Change, own: boolean): void {
     for (const { node, contents } of change.put) this.#inode(node.inode, contents || node.kind === 'directory');
     for (const inode of change.removed) this.#inode(inode, true);
     if (own || !change.names) return;
     for (const path of change.paths) {
-      const cut = path.lastIndexOf('/');
-      const parent = tree.find(path.slice(0, Math.max(0, cut)));
-      if (!parent.ok) continue;
-      const { inode } = parent.value;
-      this.#inode(inode, true);
-      const name = path.slice(cut + 1);
-      this.#background.add(`${inode}/${name}`, invalidEntry(inode, name, this.#features.expireOnly));
+      const parent = tree.find(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+      if (parent.ok) this.#inode(parent.value.inode, true);
     }
+    this.#namesChanged();
   }
 
-  /**
-   * Calls `then` when no name is known to the kernel that changed before. Inodes were told with their changes; a word
-   * about a name may be on its way. Where the caller holds a directory's lock (`folder`) and the kernel knows no
-   * epochs, that word waits for the caller, so that the caller must not wait for it.
-   */
-  names(folder: boolean, then: () => void): void {
-    if ((this.#features.epochs && notifyNow(this.#fd, newEpoch())) || folder) then();
-    else this.#background.whenTold(then);
+  /** Calls `then` when no name is known to the kernel that changed before. */
+  names(then: () => void): void {
+    if (this.#features.epochs) then();
+    else setTimeout(then, namesValidS(this.#features) * 1000);
+  }
+
+  /** Every name is looked up again, once. Where the kernel knows no such word it asks again by itself, soon. */
+  #namesChanged(): boolean {
+    return this.#features.epochs && notifyNow(this.#fd, newEpoch());
   }
 
   /** Modes of everything changed. */
@@ -66,19 +69,12 @@ export class Invalidation {
 
   #all(nodes: Iterable<TreeNode>, contents: boolean): void {
     // A name that is looked up again brings the attributes with it.
-    const lookedUp = this.#features.epochs && notifyNow(this.#fd, newEpoch());
+    const lookedUp = this.#namesChanged();
     this.#inode(ROOT, true);
     if (lookedUp && !contents) return;
     const list = [...nodes];
     const some = (from: number): void => {
-      for (const node of list.slice(from, from + BATCH)) {
-        this.#inode(node.inode, contents);
-        if (!lookedUp && node.inode !== ROOT)
-          this.#background.add(
-            `${node.parent}/${node.name}`,
-            invalidEntry(node.parent, node.name, this.#features.expireOnly),
-          );
-      }
+      for (const node of list.slice(from, from + BATCH)) this.#inode(node.inode, contents);
       if (from + BATCH < list.length) setImmediate(() => some(from + BATCH));
     };
     some(0);

@@ -11,11 +11,8 @@ export type LateAnswer =
   | { readonly kind: 'entry'; readonly path: string }
   | { readonly kind: 'created'; readonly path: string; readonly handle: number }
   | { readonly kind: 'attributes'; readonly inode: number }
-  /**
-   * Nothing; and from then on the kernel must not go by a name it learned before. `folder`: the caller holds a
-   * directory's lock, which a word about one of its names would wait for.
-   */
-  | { readonly kind: 'fresh'; readonly folder: boolean };
+  /** Nothing; and from then on the kernel must not go by a name it learned before. */
+  | { readonly kind: 'fresh' };
 
 export type FromServing =
   /** `waiting`: the caller and its place (waiting.ts); null when nobody waits for the outcome. */

@@ -1,8 +1,5 @@
 /** What a file system tells the kernel unasked (FUSE_NOTIFY_*). `unique` is 0, the code stands where an errno would. */
-import { encodeName } from '../../tree/names.ts';
-
-const CODE = { invalInode: 2, invalEntry: 3, retrieve: 5, incEpoch: 8 } as const;
-const EXPIRE_ONLY = 1;
+const CODE = { invalInode: 2, retrieve: 5, incEpoch: 8 } as const;
 
 function notification(code: number, body: Uint8Array): Buffer {
   const out = Buffer.alloc(16 + body.length);
@@ -18,20 +15,6 @@ export function invalidInode(inode: number, contents: boolean): Buffer {
   body.writeBigUInt64LE(BigInt(inode), 0);
   body.writeBigInt64LE(contents ? 0n : -1n, 8);
   return notification(CODE.invalInode, body);
-}
-
-/**
- * The name is to be looked up again. The kernel takes the directory's lock for it, which a process holds that
- * waits for our answer about that directory: never to be written from where that answer comes from.
- */
-export function invalidEntry(parent: number, name: string, expireOnly: boolean): Buffer {
-  const bytes = encodeName(name);
-  const body = Buffer.alloc(16 + bytes.length + 1);
-  body.writeBigUInt64LE(BigInt(parent), 0);
-  body.writeUInt32LE(bytes.length, 8);
-  body.writeUInt32LE(expireOnly ? EXPIRE_ONLY : 0, 12);
-  body.set(bytes, 16);
-  return notification(CODE.invalEntry, body);
 }
 
 /** Every name is to be looked up again. Takes no lock. */

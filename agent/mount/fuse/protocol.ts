@@ -165,26 +165,25 @@ function writeAttributes(out: Buffer, at: number, attributes: Attributes): void 
 }
 
 /**
- * How long the kernel may answer for us, in seconds. What changes is told to it at once (invalidation.ts);
+ * How long the kernel may go by attributes, in seconds. What changes is told to it at once (invalidation.ts);
  * this bounds the damage should a word of that be lost.
  */
 const VALID_S = 10n;
 
-/** fuse_entry_out. */
-export function entryOut(attributes: Attributes): Buffer {
+/** fuse_entry_out. `nameS`: how long the kernel may go by the name, in seconds (init.ts). */
+export function entryOut(attributes: Attributes, nameS: number): Buffer {
   const out = Buffer.alloc(128);
   out.writeBigUInt64LE(BigInt(attributes.ino), 0);
-  const valid = attributes.fleeting ? 0n : VALID_S;
-  out.writeBigUInt64LE(valid, 16);
-  out.writeBigUInt64LE(valid, 24);
+  out.writeBigUInt64LE(attributes.fleeting ? 0n : BigInt(nameS), 16);
+  out.writeBigUInt64LE(attributes.fleeting ? 0n : VALID_S, 24);
   writeAttributes(out, 40, attributes);
   return out;
 }
 
 /** fuse_entry_out that says: there is no such name, and the kernel may remember that. */
-export function noEntryOut(): Buffer {
+export function noEntryOut(nameS: number): Buffer {
   const out = Buffer.alloc(128);
-  out.writeBigUInt64LE(VALID_S, 16);
+  out.writeBigUInt64LE(BigInt(nameS), 16);
   return out;
 }
 

@@ -4,7 +4,7 @@ import { LIMITS, type Operation } from '../../tree/types.ts';
 import { isInGroup } from './callers.ts';
 import { FileServing } from './file-serving.ts';
 import type { Handles } from './handles.ts';
-import { initOut, type KernelFeatures } from './init.ts';
+import { initOut, namesValidS, type KernelFeatures } from './init.ts';
 import { Answers, type Outlet } from './outlet.ts';
 import * as fuse from './protocol.ts';
 import type { DirectoryItem, ErrnoName, Request } from './protocol.ts';
@@ -26,6 +26,8 @@ export class Serving {
   /** Items of each open directory, as they were when its reader began. */
   readonly #listings = new Map<number, readonly DirectoryItem[]>();
   #lastListing = 0;
+  /** How long the kernel may go by a name. Seconds. */
+  #nameS = 0;
   /** Directories whose items the kernel has, as they are. */
   readonly #cachedFolders = new Set<number>();
   readonly #initialized: (features: KernelFeatures) => void;
@@ -175,7 +177,7 @@ export class Serving {
         this.#ok(request);
         return true;
       case fuse.OPCODE.fsyncdir:
-        this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh', folder: true });
+        this.#answers.submit(request, { kind: 'sync' }, { kind: 'fresh' });
         return true;
       default:
         return false;
@@ -185,6 +187,7 @@ export class Serving {
   #init(request: Request): void {
     const out = initOut(request.body);
     if (out === null) return this.#fail(request, 'EIO');
+    this.#nameS = namesValidS(out.features);
     this.#initialized(out.features);
     this.#ok(request, out.bytes);
   }
@@ -250,13 +253,13 @@ export class Serving {
     const last = name(request.body, 0);
     const inode = this.#view.child(request.node, last);
     const attributes = inode === null ? null : this.#view.attributes(inode);
-    if (attributes !== null) return this.#ok(request, fuse.entryOut(attributes));
+    if (attributes !== null) return this.#ok(request, fuse.entryOut(attributes, this.#nameS));
     // The kernel may remember that it is not there, unless it may appear without a change of the tree.
     if (this.#view.mayAppear(request.node, last) || this.#view.attributes(request.node) === null)
       return this.#fail(request, 'ENOENT');
     const fault = encodeName(last).length > LIMITS.name;
     if (fault) this.#fail(request, 'ENAMETOOLONG');
-    else this.#ok(request, fuse.noEntryOut());
+    else this.#ok(request, fuse.noEntryOut(this.#nameS));
   }
 
   /** Null when the directory has gone. */
