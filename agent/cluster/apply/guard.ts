@@ -259,6 +259,9 @@ export class Guard {
     const { disk, log } = this.#ports;
     const journal = this.#journal;
     if (journal === null) return;
+    // On the way back too the others must have seen why.
+    const changed = journal.engine !== undefined && journal.loaded;
+    if (changed && seen.treeWritable) await this.#ports.clock.sleep(SEEN_BY_ALL_MS);
     // With a change of engine the file goes back between the end of the one and the start of the other.
     if (journal.engine === undefined) disk.putBack(journal.before);
     log('warning', `corosync.conf version ${versionOf(journal.after) ?? '?'} is taken back on this node: ${why}`);
