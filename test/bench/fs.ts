@@ -83,6 +83,8 @@ class FileBench {
   }
 
   async run(): Promise<void> {
+    const interrupted = (): void => void this.#down().then(() => process.exit(1));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
     try {
       await this.#up();
       const load = loadavg()[0]?.toFixed(1);
@@ -102,9 +104,14 @@ class FileBench {
       };
       for (const part of this.#plan.only) await steps[part]();
     } finally {
-      await takeDown(this.#directory);
-      rmSync(this.#directory, { recursive: true, force: true });
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
+      await this.#down();
     }
+  }
+
+  async #down(): Promise<void> {
+    await takeDown(this.#directory);
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
   async #up(): Promise<void> {

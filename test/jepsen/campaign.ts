@@ -37,12 +37,15 @@ const HEAL_MS = 90_000;
 export async function campaign(options: CampaignOptions): Promise<Campaign> {
   const { minutes, seed, engine, say } = options;
   const nodes = await Nodes.up(options.nodes, engine, say);
+  const interrupted = (): void => void nodes.down().then(() => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
     return await onNodes(nodes, options, Math.ceil(minutes * 4 + 2) * 3);
   } catch (error) {
     for (const name of nodes.names) say(`${name}: ${nodes.events(name, 12).join('\n      ')}`);
     throw error;
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
     say(`seed ${seed}: taking the nodes down`);
     await nodes.down();
   }
