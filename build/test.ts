@@ -30,6 +30,7 @@ const runEnds = Date.now() + RUN_DEADLINE_MS;
 
 /** The longest files begin first, so that none is left to run alone at the end. Others follow by name. */
 const LONGEST = [
+  'jepsen',
   'apply-corosync',
   'fs-semantics',
   'adopt-cluster',
@@ -126,6 +127,7 @@ mkdirSync('artefacts', { recursive: true });
 
 if (wanted.includes('node') || wanted.includes('e2e')) {
   heading('packages of this machine');
+  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   const missing = await ensurePackages('the tests', [
     { file: '/usr/sbin/sshd', debianPackage: 'openssh-server' },
     { command: 'ssh-keygen', debianPackage: 'openssh-client' },
@@ -135,6 +137,7 @@ if (wanted.includes('node') || wanted.includes('e2e')) {
     { command: 'mount', debianPackage: 'mount' },
     { command: 'ps', debianPackage: 'procps' },
     { file: '/usr/sbin/corosync', debianPackage: 'corosync' },
+    { file: `/usr/lib/${triplet}/faketime/libfaketimeMT.so.1`, debianPackage: 'libfaketime' },
     { file: '/usr/bin/chromium', debianPackage: 'chromium' },
     { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debianPackage: 'fonts-dejavu-core' },
   ]);
