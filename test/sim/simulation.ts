@@ -1,6 +1,6 @@
 /** The production ring and votes, many of them, in virtual time on a network that misbehaves. One seed, one run. */
 import { quorumStatus, quorumWord, type QuorumWord } from '../../agent/quorum/quorum.ts';
-import { sequenceWithoutDisk, type NodeId } from '../../agent/totem/ids.ts';
+import { sequenceWithoutDisk, type NodeId, type RingId } from '../../agent/totem/ids.ts';
 import { clusterTag } from '../../agent/totem/packet.ts';
 import type { Multicast } from '../../agent/totem/packing.ts';
 import type { RingEffect, RingInput, RingPhase } from '../../agent/totem/ring-types.ts';
@@ -20,6 +20,20 @@ export interface Breach {
   /** Milliseconds of virtual time. */
   readonly at: number;
 }
+
+/** What runs on the nodes above the ring, when a run has more than messages to say. */
+export interface Application {
+  started(node: SimulatedNode): void;
+  stopped(node: SimulatedNode): void;
+  /** A regular view; its quorum is known later. */
+  view(node: SimulatedNode, ring: RingId, members: readonly NodeId[]): void;
+  /** The votes of the node's view may have changed. */
+  standing(node: SimulatedNode): void;
+  delivered(node: SimulatedNode, from: NodeId, payload: Uint8Array): void;
+}
+
+/** A payload of the application begins with these: no node has the number 0 (readMessage). */
+const OF_APPLICATION = 4;
 
 type Happening =
   | { readonly kind: 'packet'; readonly from: NodeId; readonly to: SimulatedNode; readonly bytes: Uint8Array }
@@ -50,10 +64,15 @@ export class Simulation {
   private readonly checkers: readonly Checker[];
   private readonly words: QuorumWord[] = [];
   private readonly trace: ((line: string) => void) | null;
+  private readonly application: Application | null;
   private steps = 0;
   private holderDiesIn: RingPhase | null = null;
 
-  constructor(plan: Plan, trace: ((line: string) => void) | null = null) {
+  constructor(
+    plan: Plan,
+    trace: ((line: string) => void) | null = null,
+    application: ((simulation: Simulation) => Application) | null = null,
+  ) {
     this.plan = plan;
     this.trace = trace;
     this.chance = seeded(plan.seed);
@@ -65,6 +84,7 @@ export class Simulation {
       return new SimulatedNode(id, plan, conf, clock);
     });
     for (const node of this.nodes) this.byId.set(node.id, node);
+    this.application = application?.(this) ?? null;
   }
 
   node(id: NodeId): SimulatedNode {
@@ -121,6 +141,7 @@ export class Simulation {
     node.start(sequenceWithoutDisk(wall, this.chance.below(1 << 20) / (1 << 20)));
     for (const checker of this.checkers) checker.started?.(node.id);
     this.note(`node ${node.id} starts`);
+    this.application?.started(node);
     this.feed(node, { kind: 'start' });
   }
 
@@ -180,6 +201,13 @@ export class Simulation {
     for (const checker of this.checkers) checker.said?.(message, payload);
     this.feed(node, { kind: 'multicast', payload, safe });
     return true;
+  }
+
+  /** The application's own words. Not from within what the simulation tells it: then `later`. */
+  multicast(node: SimulatedNode, words: Uint8Array): void {
+    const payload = new Uint8Array(OF_APPLICATION + words.length);
+    payload.set(words, OF_APPLICATION);
+    this.feed(node, { kind: 'multicast', payload, safe: false });
   }
 
   /** Something arrives that no node of ours has sent just now. */
@@ -306,6 +334,9 @@ export class Simulation {
   }
 
   private delivered(node: SimulatedNode, from: NodeId, payload: Uint8Array): void {
+    if (this.application !== null && payload[0] === 0 && payload[1] === 0) {
+      return this.application.delivered(node, from, payload.subarray(OF_APPLICATION));
+    }
     const message = readMessage(payload);
     if (message === null) return this.report('delivery', `node ${node.id} delivered what nobody can have said`);
     if (message.word !== null) {
@@ -325,6 +356,7 @@ export class Simulation {
     this.log.push({ at: this.now, node: node.id, effect: view });
     for (const checker of this.checkers) checker.view?.(node.id, view);
     node.members = members;
+    this.application?.view(node, ring, members);
     node.stepQuorum({ kind: 'view', ring, members, from: node.along, left, now: node.clock(this.now) });
     const word = quorumWord(node.quorum);
     if (word === null) throw new Error('a node in a view has a word on its votes');
@@ -340,6 +372,7 @@ export class Simulation {
       .filter((other) => other.up && this.now >= other.pausedUntil)
       .map((other) => other.standing());
     const changed = node.standing();
+    this.application?.standing(node);
     for (const checker of this.checkers) checker.standing?.(changed, all);
   }
 
@@ -363,6 +396,7 @@ export class Simulation {
     node.phase = 'stopped';
     node.members = [];
     for (const checker of this.checkers) checker.stopped?.(node.id);
+    this.application?.stopped(node);
   }
 }
 
