@@ -252,6 +252,26 @@ describe('the main job', () => {
     }
   });
 
+  test(
+    'the cluster moves to Corosync, after it was said what that does, and its tree stays',
+    { skip: runsAsRoot ? false : 'Corosync runs as root only' },
+    async () => {
+      onNode('pve1', 'sh', '-c', 'echo kept > /etc/pve/kept');
+      await page.getByRole('button', { name: 'Move to Corosync' }).click();
+      const plan = page.getByTestId('move-plan');
+      await plan.waitFor(seconds(20));
+      assert.match(await plan.innerText(), /Writes to the tree pause for about \d+ s[\s\S]*goes back by its own clock/);
+      await view.screenshot('11a-move-plan');
+      await page.getByRole('button', { name: 'Move now' }).click();
+      await page.getByTestId('move-dialog').getByText('lab runs on Corosync').waitFor(seconds(90));
+      await view.screenshot('11b-moved');
+      await page.getByRole('button', { name: 'Close' }).last().click();
+      await page.getByRole('button', { name: 'Move to the bundled engine' }).waitFor(seconds(20));
+      assert.match(onNode('pve2', 'corosync-quorumtool', '-s'), /Quorate: +Yes/);
+      assert.equal(onNode('spare1', 'cat', '/etc/pve/kept'), 'kept\n');
+    },
+  );
+
   test('events and hosts are there to read, and light suits it too', async () => {
     await goTo('Events');
     await view.screenshot('11-events');
