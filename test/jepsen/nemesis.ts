@@ -40,6 +40,8 @@ export class Nemesis {
   readonly #says: (event: FaultEvent | NetworkEvent) => void;
   readonly #booted: (name: string) => void;
   readonly #stop = new AbortController();
+  /** Corosync takes far longer than the bundled engine to form a ring again: without rest nothing is ever written. */
+  readonly #calm: number;
   #lanes: Promise<void>[] = [];
   #fail: (error: Error) => void = () => undefined;
   /** Rejects when a fault could not be carried out. */
@@ -53,6 +55,7 @@ export class Nemesis {
     booted: (name: string) => void,
   ) {
     this.#nodes = nodes;
+    this.#calm = nodes.engine === 'corosync' ? 5 : 1;
     this.#chance = seeded(seed);
     this.#says = says;
     this.#booted = booted;
@@ -76,7 +79,7 @@ export class Nemesis {
 
   async #nodeLane(chance: Chance): Promise<void> {
     const deck = new Deck(NODE_FAULTS, chance);
-    while (await this.#rest(1_000 + chance.below(4_000))) {
+    while (await this.#rest((1_000 + chance.below(4_000)) * this.#calm)) {
       const kind = deck.draw();
       const fault = nodeFault(kind, this.#nodes.names, chance);
       this.#say(kind, fault.nodes, JSON.stringify({ ...fault, nodes: undefined }));
@@ -152,7 +155,7 @@ export class Nemesis {
 
   async #networkLane(chance: Chance): Promise<void> {
     const deck = new Deck(NETWORK_FAULTS, chance);
-    while (await this.#rest(2_000 + chance.below(5_000))) {
+    while (await this.#rest((2_000 + chance.below(5_000)) * this.#calm)) {
       const kind = deck.draw();
       const fault = networkFault(kind, this.#nodes.names, chance);
       const said = fault.kind === 'partition' ? fault.sides : { from: fault.from, to: fault.to };
