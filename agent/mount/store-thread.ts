@@ -45,6 +45,7 @@ interface StoreData {
 /** A node whose disk is full goes on when so much can be written again. */
 const SPACE_BYTES = 4 * 1024 * 1024;
 const CLOSE_MS = 10_000;
+const YOUNG_MB = 8;
 
 export class StoreThread {
   readonly #worker: Worker;
@@ -68,7 +69,11 @@ export class StoreThread {
   private constructor(directory: string) {
     const data: StoreData = { ringmasterThread: 'store', directory };
     // The agent is one file: a thread begins where the process did, and finds its part by its data.
-    this.#worker = new Worker(process.argv[1] ?? '', { workerData: data });
+    // Its objects live for one commit: a young generation of the usual size would be memory that nobody needs.
+    this.#worker = new Worker(process.argv[1] ?? '', {
+      workerData: data,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     this.#worker.on('message', ({ id, said }: Answer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);

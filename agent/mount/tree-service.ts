@@ -23,6 +23,8 @@ const MOST_UNSTORED = 128 * 1024 * 1024;
 /** How long a disk that hangs may hold up the end of the process. */
 const CLOSE_MS = 5_000;
 const WAY_FORWARD = '`pmxcfs check` says more, `pmxcfs restore --list` shows the backups.';
+/** How often the replicas are compared. */
+const COMPARE_MS = 300_000;
 const LOOK_FOR_SPACE_MS = 2_000;
 
 export interface TreeEvents {
@@ -64,6 +66,7 @@ export class TreeService {
   #diskFault: string | null = null;
   #looking: NodeJS.Timeout | null = null;
   #backup: NodeJS.Timeout | null = null;
+  #comparing: NodeJS.Timeout | null = null;
   #timer: NodeJS.Timeout | null = null;
   #quorumText = '';
   #closed = false;
@@ -99,6 +102,9 @@ export class TreeService {
     this.#enqueue({ kind: 'backup', always: false });
     this.#backup = setInterval(() => this.#enqueue({ kind: 'backup', always: false }), BACKUP_EVERY_MS / 4);
     if (engine === null) return;
+    this.#comparing = setInterval(() => {
+      if (this.#diskFault === null) this.#step({ kind: 'compare' });
+    }, COMPARE_MS);
     engine.onStatus((status) => this.#quorumChanged(status));
     const group = await engine.group(GROUP);
     this.#group = group;
@@ -139,6 +145,7 @@ export class TreeService {
     this.#closed = true;
     clearTimeout(this.#timer ?? undefined);
     clearInterval(this.#backup ?? undefined);
+    clearInterval(this.#comparing ?? undefined);
     clearInterval(this.#looking ?? undefined);
     if (this.#flushing !== null) clearImmediate(this.#flushing);
     await Promise.race([this.#commit, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
@@ -193,6 +200,11 @@ export class TreeService {
         return this.#enqueue({ kind: 'set-aside' });
       case 'changed':
         return events.changed(effect.change, effect.writer);
+      case 'differs': {
+        const { epoch, index } = effect.version;
+        const words = `the tree of node ${effect.node} is another one than this node's at version ${epoch}.${index}`;
+        return events.log('error', `${words}. Compare both, and restart pmxcfs on the node that is wrong.`);
+      }
       case 'replaced':
         return events.replaced(this.#replica.tree);
       case 'status':

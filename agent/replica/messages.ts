@@ -63,11 +63,34 @@ export interface UnreadyMessage extends Place {
   readonly kind: 'unready';
 }
 
+/** All say what their state is where this one stands in the order. */
+export interface CompareMessage extends Place {
+  readonly kind: 'compare';
+}
+/** The sender's state at a version. */
+export interface DigestMessage extends Place {
+  readonly kind: 'digest';
+  readonly version: Version;
+  readonly digest: Uint8Array;
+}
+
 export type ReplicaMessage =
-  HelloMessage | StateMessage | PromiseMessage | SnapshotMessage | OperationMessage | AckMessage | UnreadyMessage;
+  | HelloMessage
+  | StateMessage
+  | PromiseMessage
+  | SnapshotMessage
+  | OperationMessage
+  | AckMessage
+  | UnreadyMessage
+  | CompareMessage
+  | DigestMessage;
 
 const FORMAT = 1;
-const KINDS = ['hello', 'state', 'promise', 'snapshot', 'operation', 'ack', 'unready'] as const;
+/** A kind that a version does not know it takes for nothing: new ones may be added at the end. */
+const KINDS = [
+  ...(['hello', 'state', 'promise', 'snapshot', 'operation', 'ack', 'unready'] as const),
+  ...(['compare', 'digest'] as const),
+] as const;
 const TAG_BYTES = 16;
 const LONGEST_DIGEST = 64;
 
@@ -116,7 +139,11 @@ function writeBody(out: ByteWriter, message: Exclude<ReplicaMessage, HelloMessag
     case 'ack':
       out.integer(message.epoch);
       return out.integer(message.index);
+    case 'digest':
+      writeVersion(out, message.version);
+      return out.bytes(message.digest);
     case 'unready':
+    case 'compare':
       return;
   }
 }
@@ -148,7 +175,10 @@ function read(input: ByteReader): ReplicaMessage {
     }
     case 'ack':
       return { kind, ...place, epoch: input.count(), index: input.count() };
+    case 'digest':
+      return { kind, ...place, version: readVersion(input), digest: input.bytes(LONGEST_DIGEST).slice() };
     case 'unready':
+    case 'compare':
       return { kind, ...place };
   }
 }

@@ -18,6 +18,8 @@ export interface PendingOperation {
   readonly bytes: Uint8Array;
   readonly mtimeS: number;
   progress: Progress;
+  /** Whoever asked has gone. */
+  withdrawn: boolean;
   /** When to give up waiting, in the unit of `now`; Infinity while it moves on. */
   deadline: number;
 }
@@ -29,12 +31,15 @@ export class PendingOperations {
   add(id: number, bytes: Uint8Array, mtimeS: number): PendingOperation {
     const counter = this.nextCounter++;
     const progress = { kind: 'held' } as const;
-    const entry: PendingOperation = { id, counter, bytes, mtimeS, progress, deadline: Infinity };
+    const entry: PendingOperation = { id, counter, bytes, mtimeS, progress, withdrawn: false, deadline: Infinity };
     this.byCounter.set(counter, entry);
     return entry;
   }
   get(counter: number): PendingOperation | undefined {
     return this.byCounter.get(counter);
+  }
+  withId(id: number): PendingOperation | undefined {
+    return this.all().find((entry) => entry.id === id);
   }
   remove(entry: PendingOperation): void {
     this.byCounter.delete(entry.counter);

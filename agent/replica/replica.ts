@@ -24,12 +24,15 @@ import { LIMITS, type Errno, type Operation, type Version } from '../tree/types.
 import { Acks, OwnAcks } from './acks.ts';
 import { Agreement, whyReadOnly, type Plan } from './agreement.ts';
 import { Database, type Submission } from './database.ts';
+import { asksForAll, Comparison } from './comparison.ts';
 import { Journal, type Afterwards } from './journal.ts';
 import {
   decodeMessage,
   encodeMessage,
   inParts,
   type AckMessage,
+  type CompareMessage,
+  type DigestMessage,
   type OperationMessage,
   type ReplicaMessage,
   type SnapshotMessage,
@@ -69,6 +72,7 @@ export class Replica {
   private incoming: Database | null = null;
   private acks = new Acks();
   private ownAcks = new OwnAcks();
+  private readonly comparison = new Comparison();
   private lastStatus = '';
 
   private constructor(config: ReplicaConfig, database: Database) {
@@ -128,6 +132,12 @@ export class Replica {
         break;
       case 'submit':
         this.onSubmit(input.id, input.operation, input.mtimeS);
+        break;
+      case 'withdraw':
+        this.onWithdraw(input.id);
+        break;
+      case 'compare':
+        this.onCompare();
         break;
       case 'stored':
         this.onStored(input.ticket);
@@ -261,6 +271,9 @@ export class Replica {
         return this.onOperation(view, sender, message);
       case 'ack':
         return this.onAck(view, sender, message);
+      case 'compare':
+      case 'digest':
+        return this.compare(view, sender, message);
       case 'unready':
         view.reset();
         this.stopApplying();
@@ -345,7 +358,8 @@ export class Replica {
       if (this.database.contains(self, session, entry.counter)) {
         entry.progress = { kind: 'delivered', errno: null, needs: this.database.version };
         entry.deadline = Infinity;
-      } else this.send(view, entry);
+      } else if (entry.withdrawn) this.answer(entry, 'EIO');
+      else this.send(view, entry);
     }
   }
 
@@ -427,6 +441,32 @@ export class Replica {
     entry.progress = { kind: 'held' };
     if (this.quorate) entry.deadline = this.now + this.patience;
     else this.answer(entry, 'EACCES');
+  }
+
+  private onWithdraw(id: number): void {
+    const entry = this.pending.withId(id);
+    if (entry === undefined) return;
+    entry.withdrawn = true;
+    if (entry.progress.kind === 'held') this.answer(entry, 'EIO');
+  }
+
+  // --- comparison ---
+
+  private onCompare(): void {
+    const { view } = this;
+    if (view === null || view.tag === null || !view.active || !asksForAll(view.members, this.config.self)) return;
+    this.multicast({ kind: 'compare', tag: view.tag, round: view.round });
+  }
+
+  private compare(view: Agreement, sender: NodeId, message: CompareMessage | DigestMessage): void {
+    if (!view.active || view.tag === null) return;
+    const { version } = this.database;
+    if (message.kind === 'compare') {
+      const digest = this.digest();
+      this.comparison.note(version, digest);
+      this.multicast({ kind: 'digest', tag: view.tag, round: view.round, version, digest });
+    } else if (this.comparison.differs(message))
+      this.effects.push({ kind: 'differs', node: sender, version: message.version });
   }
 
   // --- stable storage ---

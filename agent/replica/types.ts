@@ -81,6 +81,10 @@ export type ReplicaInput =
   | { readonly kind: 'deliver'; readonly sender: NodeId; readonly payload: Uint8Array }
   /** `id` comes back in the answer. `mtimeS` is the wall clock in seconds. */
   | { readonly kind: 'submit'; readonly id: number; readonly operation: Operation; readonly mtimeS: number }
+  /** Whoever asked has been told that its outcome is not known: it is not sent in another view. */
+  | { readonly kind: 'withdraw'; readonly id: number }
+  /** Time to see whether all replicas are identical; the member with the lowest id asks. */
+  | { readonly kind: 'compare' }
   /** Every store effect up to this ticket is on stable storage. */
   | { readonly kind: 'stored'; readonly ticket: number }
   /** The engine was lost. */
@@ -137,5 +141,7 @@ export type ReplicaEffect =
   | { readonly kind: 'replaced' }
   /** Writability, accepting, synced or the epoch changed. */
   | { readonly kind: 'status'; readonly status: ReplicaStatus }
+  /** At the same place of the order another member has another state. */
+  | { readonly kind: 'differs'; readonly node: NodeId; readonly version: Version }
   /** This node cannot go on in this view: leave the group, or end the process. */
   | { readonly kind: 'fault'; readonly reason: string };

@@ -154,6 +154,57 @@ describe('a group of replicas', () => {
     group.checkHealed();
   });
 
+  test('a withdrawn operation whose fate is not known is answered EIO and not sent in the next view', () => {
+    const group = formed(3);
+    const lonely = group.node(1);
+    const path = group.submit(lonely);
+    group.sequence(lonely);
+    const [id] = lonely.waiting.keys();
+    assert.ok(id !== undefined);
+    group.step(lonely, { kind: 'withdraw', id });
+    assert.deepEqual(outcomes(group), [], 'it may have been done');
+    group.partition([[lonely], [group.node(2), group.node(3)]], 0);
+    group.settle();
+    // In the one ring, without the message: a ring that breaks may lose it.
+    group.heal();
+    assert.deepEqual(outcomes(group), ['EIO']);
+    assert.ok(!has(group.node(2), path));
+    group.checkHealed();
+  });
+
+  test('a withdrawn operation that was done is answered as done', () => {
+    const group = formed(3);
+    const path = group.submit(group.node(1));
+    const [id] = group.node(1).waiting.keys();
+    assert.ok(id !== undefined);
+    group.step(group.node(1), { kind: 'withdraw', id });
+    group.settle();
+    assert.deepEqual(outcomes(group), ['ok']);
+    assert.ok(has(group.node(3), path));
+  });
+
+  test('a comparison under way of operations finds identical replicas identical, and another one out', () => {
+    const group = formed(3);
+    const compare = (): void => {
+      for (const node of group.nodes) {
+        group.submit(node);
+        group.step(node, { kind: 'compare' });
+        group.submit(node);
+      }
+      group.settle();
+    };
+    compare();
+    assert.deepEqual(group.differing, []);
+    const odd = group.node(2);
+    const tree = odd.replica?.tree;
+    const found = tree?.find(group.answers[0]?.path ?? '');
+    assert.ok(tree !== undefined && found?.ok === true);
+    tree.put({ ...found.value, data: new Uint8Array([9]) });
+    compare();
+    const said = group.differing.map(({ by, node }) => `${by} of ${node}`).sort();
+    assert.deepEqual(said, ['1 of 2', '2 of 1', '2 of 3', '3 of 2']);
+  });
+
   test('messages delivered past a gap do not outweigh what was answered', () => {
     const group = formed(5);
     const [cut, writer] = [group.node(1), group.node(3)];

@@ -82,6 +82,7 @@ export class SimNode {
 export class Group {
   readonly nodes: SimNode[];
   readonly answers: Answer[] = [];
+  readonly differing: { readonly by: NodeId; readonly node: NodeId }[] = [];
   needed: number;
   now = 0;
   private rings = 0;
@@ -246,6 +247,9 @@ export class Group {
         return;
       case 'fault':
         assert.fail(effect.reason);
+        return;
+      case 'differs':
+        this.differing.push({ by: node.id, node: effect.node });
         return;
       case 'replaced':
       case 'status':

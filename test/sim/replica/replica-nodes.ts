@@ -4,7 +4,7 @@ import { quorumStatus } from '../../../agent/quorum/quorum.ts';
 import { Replica } from '../../../agent/replica/replica.ts';
 import type { Quorum, ReplicaEffect, ReplicaInput } from '../../../agent/replica/types.ts';
 import type { NodeId, RingId } from '../../../agent/totem/ids.ts';
-import type { Errno, Operation } from '../../../agent/tree/types.ts';
+import { sameVersion, type Errno, type Operation } from '../../../agent/tree/types.ts';
 import { showRing } from '../checkers/checker.ts';
 import type { SimulatedNode } from '../simulated-node.ts';
 import type { Application, Simulation } from '../simulation.ts';
@@ -83,7 +83,10 @@ export class ReplicaNodes implements Application {
   }
   isHealed(): boolean {
     const all = this.looks();
-    return all.every(({ synced, waiting }) => synced && waiting === 0);
+    const [first] = all;
+    const isAlong = ({ ring, synced, waiting, version }: Look): boolean =>
+      synced && waiting === 0 && ring !== null && ring === first?.ring && sameVersion(version, first.version);
+    return all.length === this.simulation.nodes.length && all.every(isAlong);
   }
 
   // --- the application ---
@@ -169,6 +172,8 @@ export class ReplicaNodes implements Application {
         return;
       case 'answer':
         return this.answered(node, running, effect.id, effect.result.ok ? null : effect.result.error);
+      case 'differs':
+        return this.report('replicas-identical', `node ${node.id} finds node ${effect.node} different`);
       case 'fault':
         return this.report('replicas-identical', effect.reason);
       case 'setAside':
@@ -217,6 +222,8 @@ export class ReplicaNodes implements Application {
   private lookRound(): void {
     const all = this.looks();
     for (const checker of this.checkers) checker.looked?.(all);
+    for (const [id, running] of this.running)
+      if (this.simulation.chance.happens(0.1)) this.step(this.simulation.node(id), running, { kind: 'compare' });
     this.simulation.later(LOOK_MS, () => this.lookRound());
   }
 

@@ -44,12 +44,13 @@ export function replicaWeather(plan: Plan, trace: ((line: string) => void) | nul
   storm.begin();
   run(plan.storm);
   storm.end();
-  for (
-    const end = simulation.now + healingTime(plan) + 6_000;
-    isWell() && simulation.now < end && !replicas.isHealed();
-  )
-    run(Math.min(end, simulation.now + 200));
-  run(simulation.now + 500);
+  // A ring that is about to break looks well until the token is missed: it has to stay so.
+  const steady = 2 * plan.timeouts.token;
+  const latest = simulation.now + healingTime(plan) + 6_000;
+  for (let well = 0; isWell() && simulation.now < latest && well < steady;) {
+    run(simulation.now + 100);
+    well = replicas.isHealed() ? well + 100 : 0;
+  }
   if (simulation.breach !== null)
     throw new Error(`the ring: ${simulation.breach.invariant}: ${simulation.breach.text}`);
   if (replicas.breach === null) replicas.healed();

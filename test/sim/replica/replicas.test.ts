@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { replicaPlanOf, replicaWeather } from './replica-storm.ts';
 
 for (const [nodes, seeds] of [
-  [2, 80],
-  [3, 90],
-  [4, 20],
-  [5, 15],
+  [2, 40],
+  [3, 50],
+  [4, 12],
+  [5, 10],
 ] as const)
   test(`${nodes} nodes, ${seeds} seeds: no invariant is broken`, () => {
     let acknowledged = 0;
