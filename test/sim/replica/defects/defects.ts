@@ -81,7 +81,7 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'what was asked for before the view is forgotten',
-    ...{ file: core('replica'), find: '} else this.send(view, entry);', replace: '} else entry.deadline = Infinity;' },
+    ...{ file: core('replica'), find: 'else this.send(view, entry);', replace: 'else entry.deadline = Infinity;' },
     ...{ caughtBy: 'everybody-answered', nodes: 3 },
   },
   {
