@@ -15,9 +15,15 @@ export type StoreJob =
   | { readonly kind: 'set-aside' }
   | { readonly kind: 'backup'; readonly always: boolean };
 
+/** What became of a copy that was asked for. `none`: the last backup is recent. */
+export type StoreCopy =
+  | { readonly kind: 'made'; readonly file: string }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'failed'; readonly words: string };
+
 export interface StoreDone {
-  /** Paths of the copies made: one for each job that asked for one; null where the last backup is recent. */
-  readonly copies: readonly (string | null)[];
+  /** One for each job that asked for a copy. */
+  readonly copies: readonly StoreCopy[];
 }
 
 interface Request {
@@ -26,7 +32,7 @@ interface Request {
 }
 type Said =
   | { readonly kind: 'opened'; readonly image: ReplicaImage }
-  | { readonly kind: 'done'; readonly copies: readonly (string | null)[] }
+  | { readonly kind: 'done'; readonly copies: readonly StoreCopy[] }
   | { readonly kind: 'failed'; readonly failure: Failure };
 interface Answer {
   readonly id: number;
@@ -167,8 +173,9 @@ export function runStoreThread(data: unknown): void {
   });
 }
 
-function runJobs(store: Store, directory: string, jobs: readonly StoreJob[]): (string | null)[] {
-  const copies: (string | null)[] = [];
+/** Throws what Store.commit and Store.setAside throw. */
+export function runJobs(store: Store, directory: string, jobs: readonly StoreJob[]): StoreCopy[] {
+  const copies: StoreCopy[] = [];
   let records: StoreRecord[] = [];
   const commit = (): void => {
     if (records.length > 0) store.commit(records);
@@ -181,11 +188,26 @@ function runJobs(store: Store, directory: string, jobs: readonly StoreJob[]): (s
     }
     commit();
     copies.push(
-      job.kind === 'set-aside' ? store.setAside('set-aside') : makeBackup(store, directory, new Date(), job.always),
+      job.kind === 'set-aside'
+        ? { kind: 'made', file: store.setAside('set-aside') }
+        : backUp(store, directory, job.always),
     );
   }
   commit();
   return copies;
+}
+
+/**
+ * A backup is for a bad day; that there is none must not make one. A disk with room for writes and not for a copy of the
+ * whole database would otherwise count as full, be found free, and count as full again.
+ */
+function backUp(store: Store, directory: string, always: boolean): StoreCopy {
+  try {
+    const file = makeBackup(store, directory, new Date(), always);
+    return file === null ? { kind: 'none' } : { kind: 'made', file };
+  } catch (error) {
+    return { kind: 'failed', words: failureOf(error).words };
+  }
 }
 
 /** Throws where the disk has no room for it. */

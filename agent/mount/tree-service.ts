@@ -12,7 +12,7 @@ import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
 import { BACKUP_EVERY_MS } from './backups.ts';
 import { DiskRefuses, StoreDamaged } from './store.ts';
-import type { StoreJob, StoreThread } from './store-thread.ts';
+import type { StoreCopy, StoreJob, StoreThread } from './store-thread.ts';
 
 export const GROUP = 'pmxcfs';
 
@@ -249,7 +249,7 @@ export class TreeService {
       const { copies } = await this.#options.store.run(jobs);
       clearInterval(watch);
       if (this.#diskFault !== null) return this.#options.events.fault('the disk answers again');
-      this.#sayAside(jobs, copies);
+      this.#sayCopies(jobs, copies);
       if (!this.#closed) this.#step({ kind: 'stored', ticket });
     } catch (error) {
       clearInterval(watch);
@@ -258,11 +258,16 @@ export class TreeService {
     }
   }
 
-  #sayAside(jobs: readonly StoreJob[], copies: readonly (string | null)[]): void {
+  #sayCopies(jobs: readonly StoreJob[], copies: readonly StoreCopy[]): void {
+    const { log } = this.#options.events;
     for (const [at, job] of jobs.filter(({ kind }) => kind !== 'record').entries()) {
-      if (job.kind !== 'set-aside') continue;
-      const words = `what this node had written alone gives way to the cluster's; it is kept in ${copies[at] ?? '?'}`;
-      this.#options.events.log('warning', words);
+      const copy = copies[at];
+      if (job.kind === 'set-aside' && copy?.kind === 'made') {
+        log('warning', `what this node had written alone gives way to the cluster's; it is kept in ${copy.file}`);
+      }
+      if (copy?.kind === 'failed') {
+        log('warning', `no backup of the database was made: ${copy.words}. The tree itself is not affected.`);
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import { after, describe, test } from 'node:test';
 import { backupsDirectory, backupsIn, makeBackup } from '../../agent/mount/backups.ts';
 import { moveAside, restoreFrom } from '../../agent/mount/restore.ts';
 import { checkDatabase, holderOf } from '../../agent/mount/store-check.ts';
+import { runJobs } from '../../agent/mount/store-thread.ts';
 import { Store, StoreDamaged, UNFINISHED_RESTORE } from '../../agent/mount/store.ts';
 import { Tree } from '../../agent/tree/tree.ts';
 import { changed } from './mount-store-changes.ts';
@@ -56,6 +57,33 @@ describe('backups', () => {
     store.close();
     const [newest] = backupsIn(directory);
     assert.ok(newest !== undefined && basename(newest.file).startsWith('config-2026-01-10'));
+  });
+});
+
+describe('a backup that cannot be made', () => {
+  test('is told, and takes nothing away from what is written before and after it', () => {
+    const directory = fresh();
+    filled(directory, 2);
+    // Where the backups' directory should be.
+    writeFileSync(backupsDirectory(directory), '');
+    const store = Store.open(directory);
+    const tree = new Tree();
+    const jobs = [3, 4].map((index) => {
+      const [record] = changed(
+        tree,
+        [{ kind: 'write', target: `g${index}`, data: new Uint8Array(9), create: true }],
+        index,
+      );
+      assert.ok(record !== undefined);
+      return { kind: 'record', record } as const;
+    });
+    const [first, second] = jobs;
+    assert.ok(first !== undefined && second !== undefined);
+    const copies = runJobs(store, directory, [first, { kind: 'backup', always: false }, second]);
+    store.close();
+    assert.equal(copies.length, 1);
+    assert.equal(copies[0]?.kind, 'failed');
+    assert.equal(indexOf(directory), 4);
   });
 });
 
