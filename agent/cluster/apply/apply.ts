@@ -7,11 +7,11 @@ import type { NodePorts } from '../ports.ts';
 import { Procedure, sentence, type Watcher } from '../procedure.ts';
 import { engineStatus, whyNotWritable } from '../waiting.ts';
 import { PREPARE_MS } from './decide.ts';
-import { revertTrial } from './end-apply.ts';
+import { takeBack } from './end-apply.ts';
 import { Lead, longestEffectMs } from './lead.ts';
 import { planApply, type Wanted } from './plan.ts';
-import { isOpen, type Method, type Outcome, type Trial } from './trial.ts';
-import { allFacts, beginTrial, changeTrial, endTrial, history, inTheWay, lastTrial } from './trial-store.ts';
+import { isOpen, type Method, type Trial } from './trial.ts';
+import { allFacts, beginTrial, changeTrial, history, inTheWay, lastTrial } from './trial-store.ts';
 
 /** How long one node may take to put a file on its disk. */
 const INSTALL_MS = 10_000;
@@ -109,7 +109,9 @@ export async function startApply(
     procedure.end();
     ports.log('error', `applying corosync.conf for ${order.author} failed: ${sentence(error)}`);
     if (trial === null) throw error;
-    const back = await takeBack(ports, procedure, trial, written, { by: order.author, reason: sentence(error) });
+    const planned = { id: 'back', title: 'Take every node back to the old file', command: 'pvecm conf revert' };
+    const why = { by: order.author, reason: sentence(error) };
+    const back = await takeBack(ports, (work) => procedure.undo(planned, work), { trial, written }, why);
     throw new Error(`${sentence(error)}${/[.!?]$/.test(sentence(error)) ? '' : '.'} ${back}`, { cause: error });
   }
 }
@@ -160,29 +162,4 @@ function newTrial(
     turn: null,
     outcome: null,
   };
-}
-
-/** Resolves to a sentence on how the way back went. */
-async function takeBack(
-  ports: NodePorts,
-  procedure: Procedure,
-  trial: Trial,
-  written: boolean,
-  why: Pick<Outcome, 'by' | 'reason'>,
-): Promise<string> {
-  const planned = { id: 'back', title: 'Take every node back to the old file', command: 'pvecm conf revert' };
-  try {
-    return await procedure.undo(planned, async (say) => {
-      if (!written) {
-        await endTrial(ports, trial.id, { kind: 'refused', ...why, atMs: ports.clock.now() });
-        say('nothing had been changed');
-        return 'Nothing was changed.';
-      }
-      const outcome = await revertTrial(ports, trial.id, why);
-      say(outcome);
-      return outcome;
-    });
-  } catch (error) {
-    return `The nodes go back by their own clocks within ${Math.round((trial.rolloutMs + trial.confirmWithinMs) / 1000)} s (${sentence(error)}).`;
-  }
 }

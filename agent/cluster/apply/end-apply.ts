@@ -1,6 +1,7 @@
 /** The two ends of an apply that somebody chooses: it stays, or it is taken back. */
 import type { NodePorts } from '../ports.ts';
-import { isOpen } from './trial.ts';
+import { sentence, type Say } from '../procedure.ts';
+import { isOpen, type Trial } from './trial.ts';
 import { changeTrial, endTrial, lastTrial } from './trial-store.ts';
 
 const POLL_MS = 150;
@@ -76,5 +77,32 @@ export async function revertTrial(
       if (clock.now() > end) throw error;
     }
     if (clock.now() > end) throw new Error('not every node has said that it is back');
+  }
+}
+
+/**
+ * The way back of whoever leads a trial that failed. `undo` runs it as a step of its procedure. Resolves to a sentence
+ * on how it went; where the nodes could not be told, on when they go back by themselves.
+ */
+export async function takeBack(
+  ports: NodePorts,
+  undo: (work: (say: Say) => Promise<string>) => Promise<string>,
+  { trial, written }: { readonly trial: Trial; readonly written: boolean },
+  why: { readonly by: string; readonly reason: string },
+): Promise<string> {
+  try {
+    return await undo(async (say) => {
+      if (!written) {
+        await endTrial(ports, trial.id, { kind: 'refused', ...why, atMs: ports.clock.now() });
+        say('nothing had been changed');
+        return 'Nothing was changed.';
+      }
+      const outcome = await revertTrial(ports, trial.id, why);
+      say(outcome);
+      return outcome;
+    });
+  } catch (error) {
+    const seconds = Math.round((trial.rolloutMs + trial.confirmWithinMs) / 1000);
+    return `The nodes go back by their own clocks within ${seconds} s (${sentence(error)}).`;
   }
 }

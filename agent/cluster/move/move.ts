@@ -8,7 +8,7 @@ import type { EngineKind, EngineStatus } from '../../engine/engine.ts';
 import { err, ok, type Result } from '../../result.ts';
 import type { MovePlan } from '../../rpc/api.ts';
 import { PREPARE_MS } from '../apply/decide.ts';
-import { revertTrial } from '../apply/end-apply.ts';
+import { takeBack } from '../apply/end-apply.ts';
 import { Lead, longestEffectMs } from '../apply/lead.ts';
 import { isOpen, type NodeFacts, type Trial, type TrialRecord } from '../apply/trial.ts';
 import { allFacts, beginTrial, changeTrial, endTrial, history, inTheWay, lastTrial } from '../apply/trial-store.ts';
@@ -170,7 +170,9 @@ export async function moveEngine(
     procedure.end();
     ports.log('error', `moving the cluster to ${NAMES[to]} failed: ${sentence(error)}`);
     if (trial === null) throw error;
-    const back = await takeBack(ports, procedure, trial, written, { by: author, reason: sentence(error) });
+    const planned = { id: 'back', title: 'Take every node back to the old engine', command: null };
+    const why = { by: author, reason: sentence(error) };
+    const back = await takeBack(ports, (work) => procedure.undo(planned, work), { trial, written }, why);
     throw new Error(`${sentence(error).replace(/[.!?]?$/, '.')} ${back}`, { cause: error });
   }
 }
@@ -200,29 +202,4 @@ function newTrial(ports: NodePorts, plan: MovePlan, author: string, before: stri
     turn: null,
     outcome: null,
   };
-}
-
-/** Resolves to a sentence on how the way back went. */
-async function takeBack(
-  ports: NodePorts,
-  procedure: Procedure,
-  trial: Trial,
-  written: boolean,
-  why: { readonly by: string; readonly reason: string },
-): Promise<string> {
-  const planned = { id: 'back', title: 'Take every node back to the old engine', command: null };
-  try {
-    return await procedure.undo(planned, async (say) => {
-      if (!written) {
-        await endTrial(ports, trial.id, { kind: 'refused', ...why, atMs: ports.clock.now() });
-        say('nothing had been changed');
-        return 'Nothing was changed.';
-      }
-      const words = await revertTrial(ports, trial.id, why);
-      say(words);
-      return words;
-    });
-  } catch (error) {
-    return `The nodes go back by their own clocks within ${Math.round(trial.rolloutMs / 1000)} s (${sentence(error)}).`;
-  }
 }
