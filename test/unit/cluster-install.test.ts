@@ -91,6 +91,13 @@ describe('why an installation failed', () => {
       /holds|let go of the lock/,
     ],
     [
+      'a lock that may not be opened',
+      'debian',
+      'apt-get',
+      'E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)\nE: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?',
+      /: it needs root/,
+    ],
+    [
       'no network',
       'debian',
       'apt-get',

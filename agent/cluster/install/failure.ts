@@ -16,7 +16,8 @@ const HA_REPOSITORY =
 const KNOWN: readonly Known[] = [
   {
     family: 'debian',
-    pattern: /Could not get lock|Unable to (?:lock|acquire the dpkg frontend lock)|is another process using it/,
+    // Not "unable to acquire the lock" alone: apt says that too when it may not, or cannot, open the file.
+    pattern: /Could not get lock|is another process using it/,
     sentence: () =>
       'another program is installing packages and does not let go of the lock. Wait for its end, then try again.',
   },
