@@ -89,6 +89,8 @@ describe('an engine that fails under a mount in use', { skip: whyNoLab }, () => 
     // A supervisor that is stopped starts nothing.
     run('kill -STOP $(agent supervise); kill -9 $(agent engine)');
     try {
+      // One that begins at the moment of the death is under way.
+      refusedUnderWay(run('try no').join(), 5000);
       for (let times = 0; times < 3; times += 1) assert.match(run('try no').join(), /^Permission denied/);
       assert.equal(run('cat /etc/pve/kept').join(), 'kept');
       const status = lab.on('pve1', 'pvecm status');
