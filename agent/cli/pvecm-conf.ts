@@ -1,7 +1,7 @@
 /** `pvecm conf ...`: the language of corosync.conf on the command line. `check` needs neither a cluster nor root. */
 import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { diagnose, reloadFindings, type Diagnostic, type Environment } from '../conf/index.ts';
 
 /** Exit codes: 0 good, 1 errors, 2 not readable. */
@@ -11,8 +11,8 @@ const UNREADABLE = 2;
 const environment = z.object({
   hostname: z.string(),
   ips: z.array(z.string()),
-  hosts: z.record(z.string(), z.string()).default({}),
-  authkey: z.boolean().default(true),
+  hosts: z._default(z.record(z.string(), z.string()), {}),
+  authkey: z._default(z.boolean(), true),
 });
 
 interface CheckOptions {

@@ -2,7 +2,7 @@
  * An apply of corosync.conf while it is on trial: what all nodes know of it. It lies in the tree, so that
  * every node sees the same, and is kept there when it has ended, until the next one. Types and reading only.
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** What brings a change into effect. */
 export type Method = 'reload' | 'rolling-restart' | 'whole-restart';
@@ -44,7 +44,7 @@ const trial = z.object({
   changes: z.array(z.string()),
   method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
   /** All nodes stop one engine and start the other with the new file. */
-  engine: change.optional(),
+  engine: z.optional(change),
   /** Node ids of those in the ring when it began: these take part. */
   nodes: z.array(z.number()),
   /** Configured nodes that were not in the ring: they take the file when they return, if it was confirmed. */
@@ -54,16 +54,16 @@ const trial = z.object({
   rolloutMs: z.number(),
   phase: z.enum(['prepare', 'install', 'effect', 'confirm', 'revert', 'ended']),
   /** Who asked for it to be taken back, and why; null while nobody has. */
-  asked: z.object({ by: z.string(), reason: z.string() }).nullable(),
+  asked: z.nullable(z.object({ by: z.string(), reason: z.string() })),
   /** In a rolling restart: the node that may restart now. */
-  turn: z.number().nullable(),
-  outcome: outcome.nullable(),
+  turn: z.nullable(z.number()),
+  outcome: z.nullable(outcome),
 });
 
 export type Trial = z.infer<typeof trial>;
 export type Outcome = z.infer<typeof outcome>;
 
-const version = z.object({ version: z.number().nullable(), digest: z.string() });
+const version = z.object({ version: z.nullable(z.number()), digest: z.string() });
 
 /** What one node says of the trial with this id. Its last word stands. */
 const answer = z.object({
@@ -74,7 +74,7 @@ const answer = z.object({
   state: z.enum(['ready', 'installed', 'effective', 'failed', 'back']),
   detail: z.string(),
   /** config_version that its engine runs. */
-  running: z.number().nullable(),
+  running: z.nullable(z.number()),
 });
 
 export type Answer = z.infer<typeof answer>;
@@ -83,10 +83,10 @@ export type Answer = z.infer<typeof answer>;
 const facts = z.object({
   nodeId: z.number(),
   name: z.string(),
-  disk: version.nullable(),
-  running: z.number().nullable(),
+  disk: z.nullable(version),
+  running: z.nullable(z.number()),
   /** Version of its agent; not told by agents that know nothing of a change of engine. */
-  agent: z.string().optional(),
+  agent: z.optional(z.string()),
 });
 
 export type NodeFacts = z.infer<typeof facts>;
@@ -110,7 +110,7 @@ export const readAnswer = (text: string): Answer | null => parsed(answer, text);
 export const readFacts = (text: string): NodeFacts | null => parsed(facts, text);
 export const readRecord = (text: string): TrialRecord | null => parsed(record, text);
 
-function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
+function parsed<T>(schema: z.ZodMiniType<T>, text: string): T | null {
   try {
     return schema.parse(JSON.parse(text));
   } catch {
@@ -127,7 +127,7 @@ const journal = z.object({
   before: z.string(),
   after: z.string(),
   method: z.enum(['reload', 'rolling-restart', 'whole-restart']),
-  engine: change.optional(),
+  engine: z.optional(change),
   /** Milliseconds since 1970 by this node's clock: counts only after a restart of the node's own programs. */
   deadlineWallMs: z.number(),
   /** Has the engine been told of the file? */

@@ -2,7 +2,7 @@
  * The replacement of the cluster's key while the cluster runs: what all nodes know of it. It lies in the part of the
  * tree that only root reads, and the key itself only as long as a node may need it. Types and reading only.
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /**
  * `accept`: each node opens with the new key too. `seal`: each seals with the new one, and still opens the old.
@@ -18,12 +18,12 @@ const rekey = z.object({
   startedMs: z.number(),
   phase,
   /** The new key in base64; null once every node has it on its disk, or none needs it. Secret. */
-  key: z.string().nullable(),
+  key: z.nullable(z.string()),
   /** SHA-256 of the new key in hexadecimal: tells keys apart, and tells nothing of 2048 random bits. */
   digest: z.string(),
   /** Node ids that are not waited for: they need the key by hand. */
   without: z.array(z.number()),
-  outcome: z.enum(['replaced', 'cancelled']).nullable(),
+  outcome: z.nullable(z.enum(['replaced', 'cancelled'])),
 });
 
 export type Rekey = z.infer<typeof rekey>;
@@ -50,7 +50,7 @@ export const ANSWERS = `${FOLDER}/rekey`;
 export const readRekey = (text: string): Rekey | null => parsed(rekey, text);
 export const readAnswer = (text: string): Answer | null => parsed(answer, text);
 
-function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
+function parsed<T>(schema: z.ZodMiniType<T>, text: string): T | null {
   try {
     return schema.parse(JSON.parse(text));
   } catch {

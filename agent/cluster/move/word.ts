@@ -5,7 +5,7 @@
  */
 import { hkdfSync } from 'node:crypto';
 import { connect, createServer, type Server } from 'node:tls';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { EngineKind, EngineStatus } from '../../engine/engine.ts';
 import { listedNodes } from '../../engine/settings.ts';
 import { sentence } from '../procedure.ts';

@@ -1,6 +1,6 @@
 /** What this node must remember through crashes: the highest ring sequence, so that ring ids never repeat, and its votes. */
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { QuorumMemory } from '../../quorum/quorum.ts';
 import { sequenceWithoutDisk, type NodeId } from '../../totem/ids.ts';
 import { readWhole, writeWhole } from './small-file.ts';
@@ -27,7 +27,7 @@ export interface VotesState {
   persist(memory: QuorumMemory): void;
 }
 
-const memory = z.object({ incomplete: z.boolean(), highestExpected: z.number().int().nonnegative() });
+const memory = z.object({ incomplete: z.boolean(), highestExpected: z.int().check(z.nonnegative()) });
 
 /** A file that cannot be understood counts as none. */
 export function openVotesState(directory: string, node: NodeId): VotesState {

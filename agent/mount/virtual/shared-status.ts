@@ -2,7 +2,7 @@
  * What the nodes tell each other besides the tree, and keep in memory only: key-value data of each node, and the
  * log of the cluster. No clock, no group inside; `take` and `view` give what is to be multicast.
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { clusterLogFile, type LogEntry } from './formats.ts';
 
 /** Entries of the log that are kept; pmxcfs bounds its log too. */
@@ -11,20 +11,23 @@ const LONGEST_MESSAGE = 4096;
 const MOST_KEYS = 64;
 
 const logEntry = z.object({
-  uid: z.int().nonnegative(),
-  time: z.int().nonnegative(),
-  pri: z.int().min(0).max(7),
-  tag: z.string().max(64),
-  pid: z.int().nonnegative(),
-  node: z.string().max(255),
-  user: z.string().max(64),
-  msg: z.string().max(LONGEST_MESSAGE),
+  uid: z.int().check(z.nonnegative()),
+  time: z.int().check(z.nonnegative()),
+  pri: z.int().check(z.minimum(0), z.maximum(7)),
+  tag: z.string().check(z.maxLength(64)),
+  pid: z.int().check(z.nonnegative()),
+  node: z.string().check(z.maxLength(255)),
+  user: z.string().check(z.maxLength(64)),
+  msg: z.string().check(z.maxLength(LONGEST_MESSAGE)),
 });
 const message = z.object({
-  node: z.string().min(1).max(255),
+  node: z.string().check(z.minLength(1), z.maxLength(255)),
   /** The sender's whole data: key to version and value. */
-  values: z.record(z.string().max(255), z.tuple([z.int().nonnegative(), z.string().max(65_536)])),
-  log: z.array(logEntry).max(LOG_ENTRIES),
+  values: z.record(
+    z.string().check(z.maxLength(255)),
+    z.tuple([z.int().check(z.nonnegative()), z.string().check(z.maxLength(65_536))]),
+  ),
+  log: z.array(logEntry).check(z.maxLength(LOG_ENTRIES)),
 });
 type Message = z.infer<typeof message>;
 
