@@ -96,6 +96,7 @@ export const SETATTR = {
 } as const;
 
 const HEADER_BYTES = 40;
+const EMPTY = new Uint8Array();
 
 export interface Request {
   readonly opcode: number;
@@ -234,24 +235,39 @@ export interface DirectoryItem {
 /** DT_* of dirent.h. */
 const DIRENT_TYPE = { directory: 4, file: 8, link: 10 } as const;
 
-/** Items from `offset` on that fit into `size` bytes. An item's place is its offset. */
-export function directoryOut(items: readonly DirectoryItem[], offset: number, size: number): Buffer {
-  const chunks: Buffer[] = [];
-  let left = size;
-  for (let index = offset; index < items.length; index += 1) {
-    const item = items[index];
-    if (item === undefined) break;
-    const name = encodeName(item.name);
-    const length = 24 + Math.ceil(name.length / 8) * 8;
-    if (length > left) break;
-    const out = Buffer.alloc(length);
-    out.writeBigUInt64LE(BigInt(item.ino), 0);
-    out.writeBigUInt64LE(BigInt(index + 1), 8);
-    out.writeUInt32LE(name.length, 16);
-    out.writeUInt32LE(DIRENT_TYPE[item.type], 20);
-    out.set(name, 24);
-    chunks.push(out);
-    left -= length;
-  }
-  return Buffer.concat(chunks);
+/** Items of a directory as they were at one moment, ready to be sent. An item's place is its offset. */
+export interface Listing {
+  /** Whole items from `offset` on that fit into `size` bytes. */
+  page(offset: number, size: number): Uint8Array;
+}
+
+export function listingOf(items: readonly DirectoryItem[]): Listing {
+  const names = items.map(({ name }) => encodeName(name));
+  /** Where each item begins; the last is the end. */
+  const starts = new Uint32Array(items.length + 1);
+  names.forEach((name, index) => {
+    starts[index + 1] = (starts[index] ?? 0) + 24 + Math.ceil(name.length / 8) * 8;
+  });
+  const bytes = Buffer.alloc(starts[items.length] ?? 0);
+  items.forEach(({ ino, type }, index) => {
+    const [start, name] = [starts[index] ?? 0, names[index] ?? EMPTY];
+    bytes.writeBigUInt64LE(BigInt(ino), start);
+    bytes.writeBigUInt64LE(BigInt(index + 1), start + 8);
+    bytes.writeUInt32LE(name.length, start + 16);
+    bytes.writeUInt32LE(DIRENT_TYPE[type], start + 20);
+    bytes.set(name, start + 24);
+  });
+  return {
+    page: (offset, size) => {
+      const first = Math.min(offset, items.length);
+      const start = starts[first] ?? bytes.length;
+      let [low, high] = [first, items.length];
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if ((starts[middle] ?? bytes.length) - start <= size) low = middle;
+        else high = middle - 1;
+      }
+      return bytes.subarray(start, starts[low]);
+    },
+  };
 }

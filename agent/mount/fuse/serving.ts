@@ -3,11 +3,12 @@ import { joinPath, decodeName, encodeName } from '../../tree/names.ts';
 import { LIMITS, type Operation } from '../../tree/types.ts';
 import { isInGroup } from './callers.ts';
 import { FileServing } from './file-serving.ts';
+import { Folders } from './folders.ts';
 import type { Handles } from './handles.ts';
 import { initOut, namesValidS, type KernelFeatures } from './init.ts';
 import { Answers, type Outlet } from './outlet.ts';
 import * as fuse from './protocol.ts';
-import type { DirectoryItem, ErrnoName, Request } from './protocol.ts';
+import type { ErrnoName, Request } from './protocol.ts';
 import { GROUP, isVirtualInode, refusal, type TreeView } from './view.ts';
 
 const NO_REPLACE = 1;
@@ -23,13 +24,9 @@ export class Serving {
   readonly #out: Outlet;
   readonly #answers: Answers;
   readonly #files: FileServing;
-  /** Items of each open directory, as they were when its reader began. */
-  readonly #listings = new Map<number, readonly DirectoryItem[]>();
-  #lastListing = 0;
+  readonly #folders: Folders;
   /** How long the kernel may go by a name. Seconds. */
   #nameS = 0;
-  /** Directories whose items the kernel has, as they are. */
-  readonly #cachedFolders = new Set<number>();
   readonly #initialized: (features: KernelFeatures) => void;
 
   constructor(view: TreeView, handles: Handles, out: Outlet, initialized: (features: KernelFeatures) => void) {
@@ -37,19 +34,20 @@ export class Serving {
     this.#out = out;
     this.#answers = new Answers(out);
     this.#files = new FileServing(view, handles, this.#answers, out);
+    this.#folders = new Folders((inode) => view.items(inode));
     this.#initialized = initialized;
   }
 
   /** The items of this directory are others. */
   folderChanged(inode: number): void {
-    this.#cachedFolders.delete(inode);
+    this.#folders.changed(inode);
   }
   /** The inode is gone for good. */
   forget(inode: number): void {
-    this.#cachedFolders.delete(inode);
+    this.#folders.changed(inode);
   }
   allChanged(): void {
-    this.#cachedFolders.clear();
+    this.#folders.allChanged();
   }
 
   /** False when the conversation is over. Never throws: a request that cannot be understood gets EIO. */
@@ -173,7 +171,7 @@ export class Serving {
         this.#readFolder(request);
         return true;
       case fuse.OPCODE.releasedir:
-        this.#listings.delete(Number(request.body.readBigUInt64LE(0)));
+        this.#folders.close(Number(request.body.readBigUInt64LE(0)));
         this.#ok(request);
         return true;
       case fuse.OPCODE.fsyncdir:
@@ -308,20 +306,16 @@ export class Serving {
     if (this.#view.attributes(node) === null) return this.#fail(request, 'ENOENT');
     if (node !== ROOT && uid !== ROOT_USER && gid !== GROUP && !isInGroup(pid, GROUP))
       return this.#fail(request, 'EACCES');
-    this.#lastListing += 1;
-    const keep = this.#cachedFolders.has(node) ? fuse.FOPEN.keepCache : 0;
-    this.#cachedFolders.add(node);
-    this.#ok(request, fuse.openOut(this.#lastListing, fuse.FOPEN.cacheDir | keep));
+    const { handle, flags } = this.#folders.open(node);
+    this.#ok(request, fuse.openOut(handle, flags));
   }
 
   #readFolder(request: Request): void {
-    const { body, node } = request;
-    const id = Number(body.readBigUInt64LE(0));
-    const offset = Number(body.readBigUInt64LE(8));
-    // rewinddir(3): from the beginning, and what there is now.
-    const items = (offset > 0 ? this.#listings.get(id) : undefined) ?? this.#view.items(node);
-    this.#listings.set(id, items);
-    this.#ok(request, fuse.directoryOut(items, offset, body.readUInt32LE(16)));
+    const { body } = request;
+    const handle = Number(body.readBigUInt64LE(0));
+    const page = this.#folders.read(handle, Number(body.readBigUInt64LE(8)), body.readUInt32LE(16));
+    if (page === null) this.#fail(request, 'EBADF');
+    else this.#ok(request, page);
   }
 
   #ok(request: Request, ...parts: Uint8Array[]): void {
