@@ -1,8 +1,4 @@
-/**
- * The agent's one entry: `ringmaster-agent COMMAND [ARGS]`. One bundled file serves every command and
- * the FUSE worker thread, which starts this same file with `workerData.ringmasterThread`.
- */
-import { isMainThread, workerData } from 'node:worker_threads';
+/** The agent's one entry: `ringmaster-agent COMMAND [ARGS]`. One bundled file serves every command. */
 import { nodeLayout } from '../node-layout.ts';
 import type { NodeLayout } from '../node-layout.ts';
 
@@ -44,11 +40,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (isMainThread) {
-  await main();
-} else {
-  const thread = (workerData as { ringmasterThread?: string } | null)?.ringmasterThread;
-  if (thread === 'fuse') (await import('../mount/fuse-thread.ts')).runFuseThread(workerData);
-  if (thread === 'store') (await import('../mount/store-thread.ts')).runStoreThread(workerData);
-  if (thread === 'fuse-keeper') (await import('../mount/fuse-keeper.ts')).runKeeperThread(workerData);
-}
+await main();

@@ -1,5 +1,5 @@
 /** The mount as the replicating thread sees it: a serving thread that is told of changes and hands over operations. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { splitPath } from '../tree/names.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
@@ -12,6 +12,7 @@ import { wakeReader } from './fuse/notify.ts';
 import { answer, attributesOut, entryOut, failure, FOPEN, openOut, writeOut } from './fuse/protocol.ts';
 import { TreeView } from './fuse/view.ts';
 import { Waiting } from './fuse/waiting.ts';
+import { startThread } from './start-thread.ts';
 import type { VirtualPart } from './virtual/virtual-files.ts';
 
 export interface MountPort {
@@ -31,6 +32,9 @@ export interface MountPort {
 const MOST_UNTAKEN = 256;
 /** How long operations under way may take before the mount is taken away. Milliseconds. */
 const CLOSE_MS = 2_000;
+/** Their objects live for one request: the usual 48 MiB would be memory that nobody needs. */
+const SERVING_YOUNG_MB = 12;
+const KEEPER_YOUNG_MB = 2;
 const EMPTY = new Uint8Array();
 
 type Submitted = Extract<FromServing, { kind: 'operation' }>;
@@ -67,10 +71,8 @@ export class FuseMount {
     const waiting = this.#waiting.memory;
     const data: ServingData = { ringmasterThread: 'fuse', fd, hostname, startTimeS, waiting };
     const keeping: KeepingData = { ringmasterThread: 'fuse-keeper', fd, waiting };
-    // The agent is one file: a thread begins where the process did, and finds its part by its data.
-    const script = process.argv[1] ?? '';
-    this.#worker = new Worker(script, { workerData: data });
-    this.#keeper = new Worker(script, { workerData: keeping });
+    this.#worker = startThread(data, { maxYoungGenerationSizeMb: SERVING_YOUNG_MB });
+    this.#keeper = startThread(keeping, { maxYoungGenerationSizeMb: KEEPER_YOUNG_MB });
     this.#keeper.unref();
     this.#tellAll(port.tree());
     this.#ended = new Promise((resolve) => {

@@ -4,9 +4,10 @@
  */
 import { openSync, closeSync, rmSync, writeSync, fsyncSync } from 'node:fs';
 import { join } from 'node:path';
-import { parentPort, Worker } from 'node:worker_threads';
+import { parentPort, type Worker } from 'node:worker_threads';
 import type { ReplicaImage, StoreRecord } from '../replica/types.ts';
 import { makeBackup } from './backups.ts';
+import { startThread } from './start-thread.ts';
 import { DiskRefuses, Store, StoreDamaged } from './store.ts';
 
 /** What the disk has to do, in order. Records in a row share one transaction. */
@@ -74,12 +75,8 @@ export class StoreThread {
 
   private constructor(directory: string) {
     const data: StoreData = { ringmasterThread: 'store', directory };
-    // The agent is one file: a thread begins where the process did, and finds its part by its data.
     // Its objects live for one commit: a young generation of the usual size would be memory that nobody needs.
-    this.#worker = new Worker(process.argv[1] ?? '', {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
-    });
+    this.#worker = startThread(data, { maxYoungGenerationSizeMb: YOUNG_MB });
     this.#worker.on('message', ({ id, said }: Answer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
