@@ -228,18 +228,19 @@ export class Store {
         const columns = 'epoch = ?, position = ?, branch = ?, lineage = ?, local_from = NULL';
         return this.#set(columns, version.epoch, version.index, branch, JSON.stringify(lineage));
       }
-      case 'replace':
-        return this.#replace(record.image);
+      case 'adopt':
+        return this.#adopt(record);
     }
   }
 
-  #replace(image: ReplicaImage): void {
-    this.#database.exec('DELETE FROM entry; DELETE FROM session; DELETE FROM state;');
-    for (const node of image.nodes) this.#entry(node);
-    for (const row of image.sessions) this.#row(row);
-    const { version, branch, promised, localFrom, nextInode } = image;
+  #adopt({ put, removed, rest }: Extract<StoreRecord, { kind: 'adopt' }>): void {
+    for (const inode of removed) this.#remove.run(inode);
+    for (const node of put) this.#entry(node);
+    this.#database.exec('DELETE FROM session; DELETE FROM state;');
+    for (const row of rest.sessions) this.#row(row);
+    const { version, branch, promised, localFrom, nextInode } = rest;
     const columns = 'epoch = ?, position = ?, branch = ?, promised = ?, local_from = ?, lineage = ?, next_inode = ?';
-    const lineage = JSON.stringify(image.lineage);
+    const lineage = JSON.stringify(rest.lineage);
     this.#set(columns, version.epoch, version.index, branch, promised, localFrom, lineage, nextInode);
   }
 

@@ -5,22 +5,16 @@
  *      (a ring id does not name a view: processes come and go within one ring);
  *   2. once quorate, everyone says where it stands; the most advanced one leads, and a new epoch is
  *      chosen that is higher than any that a member ever agreed to;
- *   3. those behind get the leader's state;
- *   4. everyone who has that state writes the new epoch down and says so. When all have, operations
- *      are applied. Two quorate views share a member, whose note keeps the second off the first's epoch.
+ *   3. everyone writes the new epoch down and says so. When all have, operations are applied. Two quorate
+ *      views share a member, whose note keeps the second off the first's epoch;
+ *   4. meanwhile those behind get the leader's state, and then apply what they have heard since. The others
+ *      do not wait: an answer needs the word of those who have it on disk, and one without the state has not.
  * A member that loses quorum within the view ends the round, and 2 begins again.
  */
 import type { NodeId, RingId } from '../totem/ids.ts';
 import { ByteWriter } from '../tree/bytes.ts';
 import type { Hash } from '../tree/snapshot.ts';
-import {
-  Parts,
-  toHex,
-  type HelloMessage,
-  type PromiseMessage,
-  type SnapshotMessage,
-  type StateMessage,
-} from './messages.ts';
+import { GENERATION, Parts, toHex, type HelloMessage, type PromiseMessage, type StateMessage } from './messages.ts';
 import type { Quorum } from './types.ts';
 
 /** What the members' states lead to. */
@@ -72,7 +66,7 @@ export class Agreement {
   round = 0;
   /** Set when all members' states are known. */
   plan: Plan | null = null;
-  /** All members have the plan's state and its epoch: operations are applied. */
+  /** All members have written down the plan's epoch: operations are applied. */
   active = false;
   /** This node has said in this round where it stands. */
   announced = false;
@@ -80,7 +74,6 @@ export class Agreement {
   private readonly hellos = new Map<NodeId, HelloMessage>();
   private readonly states = new Map<NodeId, StateMessage>();
   private readonly promises = new Set<NodeId>();
-  private snapshot = new Parts();
   private readonly incoming = new Map<NodeId, Parts>();
 
   constructor(ring: RingId, members: readonly NodeId[]) {
@@ -93,11 +86,14 @@ export class Agreement {
     return message.tag === this.tag && message.round === this.round;
   }
 
-  /** True when this hello was the last one missing. The first of each member counts. */
+  /**
+   * True when this hello was the last one missing, and all speak one generation. The first of each member counts. Where
+   * a member speaks another generation the view never gets a tag, and nothing is written in it.
+   */
   hello(sender: NodeId, message: HelloMessage, hash: Hash): boolean {
     if (this.tag !== null || !this.members.includes(sender) || this.hellos.has(sender)) return false;
     this.hellos.set(sender, message);
-    if (this.hellos.size < this.members.length) return false;
+    if (this.hellos.size < this.members.length || this.strangers().length > 0) return false;
     const out = new ByteWriter();
     for (const node of [...this.hellos.keys()].sort((left, right) => left - right)) {
       const each = this.hellos.get(node);
@@ -109,6 +105,14 @@ export class Agreement {
     return true;
   }
 
+  /** Members whose agents speak no generation that this one speaks. */
+  strangers(): NodeId[] {
+    return [...this.hellos]
+      .filter(([, { oldest, newest }]) => newest < GENERATION.oldest || oldest > GENERATION.newest)
+      .map(([node]) => node)
+      .sort((left, right) => left - right);
+  }
+
   /** The plan when this state was the last one missing, otherwise null. */
   state(sender: NodeId, message: StateMessage): Plan | null {
     if (this.plan !== null || !this.members.includes(sender) || this.states.has(sender)) return null;
@@ -116,11 +120,6 @@ export class Agreement {
     if (this.states.size < this.members.length) return null;
     this.plan = planOf(this.ring, this.states);
     return this.plan;
-  }
-
-  /** The leader's whole state when this part was the last one, otherwise null. */
-  part(sender: NodeId, message: SnapshotMessage): Uint8Array | null {
-    return this.plan?.leader === sender && !this.active ? this.snapshot.add(message) : null;
   }
 
   /** True when this promise was the last one missing: from here on operations are applied. */
@@ -146,7 +145,6 @@ export class Agreement {
     this.announced = false;
     this.states.clear();
     this.promises.clear();
-    this.snapshot = new Parts();
     this.incoming.clear();
   }
 }
@@ -156,6 +154,11 @@ export function whyReadOnly(view: Agreement | null, quorum: Quorum, accepting: b
   if (view === null) return 'This node is not connected to the cluster.';
   if (!quorum.quorate) return 'There is no quorum.';
   if (!accepting) return 'There is quorum, but pmxcfs runs on too few of the nodes.';
+  const strangers = view.strangers();
+  if (strangers.length > 0) {
+    const nodes = `${strangers.length === 1 ? 'node' : 'nodes'} ${strangers.join(', ')}`;
+    return `The agent here and the one on ${nodes} are of different generations: install the same version on all nodes.`;
+  }
   const { plan } = view;
   if (plan?.behind.has(self) === true) return `This node is receiving the state of node ${plan.leader}.`;
   return 'The members are agreeing on the state.';

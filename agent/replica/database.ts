@@ -4,8 +4,7 @@ import type { NodeId } from '../totem/ids.ts';
 import { applyOperation } from '../tree/apply.ts';
 import { ByteWriter, Malformed, type ByteReader } from '../tree/bytes.ts';
 import { readVersion, writeVersion } from '../tree/codec.ts';
-import { decoded } from '../tree/decoded.ts';
-import { digestTree, readTree, treeOf, writeTree, type Hash } from '../tree/snapshot.ts';
+import { digestTree, treeOf, type Hash } from '../tree/snapshot.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Errno, Operation, Version } from '../tree/types.ts';
 import { readSessions, Sessions, writeSessions } from './sessions.ts';
@@ -106,24 +105,27 @@ export class Database {
     return hash(out.done());
   }
 
-  encode(): Uint8Array {
-    const out = new ByteWriter(this.tree.bytes + this.tree.entries * 128 + 4096);
-    writeVersion(out, this.at);
-    out.text(this.name);
-    out.u32(this.eras.length);
-    for (const era of this.eras) {
-      out.integer(era.epoch);
-      out.text(era.branch);
-      out.integer(era.end);
-    }
-    writeSessions(out, this.sessions.all());
-    writeTree(out, this.tree);
-    return out.done();
+  /** Everything but the entries. */
+  rest(): DatabaseRest {
+    const { at: version, name: branch, eras: lineage, sessions, tree } = this;
+    return { version, branch, lineage, sessions: sessions.all(), nextInode: tree.nextInode };
   }
+}
 
-  static decode(bytes: Uint8Array): Result<Database, string> {
-    return decoded(bytes, readDatabase);
+/** A state without its entries. */
+export type DatabaseRest = Pick<ReplicaImage, 'version' | 'branch' | 'lineage' | 'sessions' | 'nextInode'>;
+
+export function writeRest(out: ByteWriter, rest: DatabaseRest): void {
+  writeVersion(out, rest.version);
+  out.text(rest.branch);
+  out.u32(rest.lineage.length);
+  for (const era of rest.lineage) {
+    out.integer(era.epoch);
+    out.text(era.branch);
+    out.integer(era.end);
   }
+  writeSessions(out, rest.sessions);
+  out.integer(rest.nextInode);
 }
 
 const readBranch = (input: ByteReader): string => {
@@ -132,13 +134,13 @@ const readBranch = (input: ByteReader): string => {
   return branch;
 };
 
-function readDatabase(input: ByteReader): Database {
+/** Throws Malformed: only for use inside `decoded`. */
+export function readRest(input: ByteReader): DatabaseRest {
   const [version, branch] = [readVersion(input), readBranch(input)];
   const lineage = Array.from({ length: input.items(20) }, () => ({
     epoch: input.count(),
     branch: readBranch(input),
     end: input.count(),
   }));
-  const sessions = readSessions(input);
-  return new Database(readTree(input), { version, branch, lineage, sessions });
+  return { version, branch, lineage, sessions: readSessions(input), nextInode: input.count() };
 }

@@ -1,10 +1,11 @@
 /** The messages between replicas and their bytes. Decoding never throws; anything odd is null. */
-import { Malformed, ByteWriter, type ByteReader } from '../tree/bytes.ts';
+import { ByteWriter, joined, Malformed, type ByteReader } from '../tree/bytes.ts';
 import { readVersion, writeVersion } from '../tree/codec.ts';
 import { decoded } from '../tree/decoded.ts';
 import type { Version } from '../tree/types.ts';
+import { PIECE_BYTES, type Piece } from './paced.ts';
 
-/** Most bytes of a snapshot or an operation in one message; the group carries up to 1 MiB. */
+/** Most bytes of an operation in one message; the group carries up to 1 MiB. */
 export const CHUNK_BYTES = 512 * 1024;
 
 /** Where a message belongs: the view (its tag, see agreement.ts) and the round within it. */
@@ -19,6 +20,9 @@ export interface HelloMessage {
   readonly kind: 'hello';
   readonly session: number;
   readonly count: number;
+  /** Generations of these messages and of the operations in them that the sender's agent speaks. */
+  readonly oldest: number;
+  readonly newest: number;
 }
 /** Where the sender's replica stands. */
 export interface StateMessage extends Place {
@@ -30,17 +34,18 @@ export interface StateMessage extends Place {
   readonly promised: number;
   readonly digest: Uint8Array;
 }
-/** The sender has the leader's state and has written down that it goes on in `epoch`. */
+/** The sender has written down that it goes on in `epoch`, with the leader's state or on the way to it. */
 export interface PromiseMessage extends Place {
   readonly kind: 'promise';
   readonly epoch: number;
 }
-/** Part `part` of `parts` of the leader's state. */
-export interface SnapshotMessage extends Place {
-  readonly kind: 'snapshot';
-  readonly part: number;
-  readonly parts: number;
-  readonly bytes: Uint8Array;
+/** A piece of what the leader has and those behind have not (transfer.ts). */
+export interface DifferenceMessage extends Place, Piece {
+  readonly kind: 'difference';
+}
+/** A piece of what a member has that is behind. */
+export interface InventoryMessage extends Place, Piece {
+  readonly kind: 'inventory';
 }
 export interface OperationMessage extends Place {
   readonly kind: 'operation';
@@ -78,7 +83,8 @@ export type ReplicaMessage =
   | HelloMessage
   | StateMessage
   | PromiseMessage
-  | SnapshotMessage
+  | DifferenceMessage
+  | InventoryMessage
   | OperationMessage
   | AckMessage
   | UnreadyMessage
@@ -86,10 +92,16 @@ export type ReplicaMessage =
   | DigestMessage;
 
 const FORMAT = 1;
+/**
+ * The generation of the messages, and of the operations in them. One that changes what an operation does, or adds one,
+ * gets a new number: members that read the same bytes in two ways would part without a word. The second brought
+ * `sync`, and sends what differs instead of the whole state. A hello is read by all generations alike.
+ */
+export const GENERATION = { oldest: 2, newest: 2 } as const;
 /** A kind that a version does not know it takes for nothing: new ones may be added at the end. */
 const KINDS = [
-  ...(['hello', 'state', 'promise', 'snapshot', 'operation', 'ack', 'unready'] as const),
-  ...(['compare', 'digest'] as const),
+  ...(['hello', 'state', 'promise', 'difference', 'operation', 'ack', 'unready'] as const),
+  ...(['compare', 'digest', 'inventory'] as const),
 ] as const;
 const TAG_BYTES = 16;
 const LONGEST_DIGEST = 64;
@@ -106,6 +118,8 @@ export function encodeMessage(message: ReplicaMessage): Uint8Array {
   if (message.kind === 'hello') {
     out.integer(message.session);
     out.integer(message.count);
+    out.u32(message.oldest);
+    out.u32(message.newest);
     return out.done();
   }
   out.raw(fromHex(message.tag));
@@ -124,9 +138,10 @@ function writeBody(out: ByteWriter, message: Exclude<ReplicaMessage, HelloMessag
       return out.bytes(message.digest);
     case 'promise':
       return out.integer(message.epoch);
-    case 'snapshot':
-      out.u32(message.part);
-      out.u32(message.parts);
+    case 'difference':
+    case 'inventory':
+      out.u32(message.sequence);
+      out.flag(message.last);
       return out.bytes(message.bytes);
     case 'operation':
       out.integer(message.session);
@@ -158,7 +173,12 @@ function read(input: ByteReader): ReplicaMessage {
   if (input.u8() !== FORMAT) throw new Malformed('another format');
   const kind = KINDS[input.u8()];
   if (kind === undefined) throw new Malformed('no message has this number');
-  if (kind === 'hello') return { kind, session: input.count(), count: input.count() };
+  if (kind === 'hello') {
+    const [session, count] = [input.count(), input.count()];
+    // The first generation did not say which it was.
+    const [oldest, newest] = input.hasMore() ? [input.u32(), input.u32()] : [1, 1];
+    return { kind, session, count, oldest, newest };
+  }
   const place = { tag: toHex(input.raw(TAG_BYTES)), round: input.u32() };
   switch (kind) {
     case 'state': {
@@ -167,8 +187,9 @@ function read(input: ByteReader): ReplicaMessage {
     }
     case 'promise':
       return { kind, ...place, epoch: input.count() };
-    case 'snapshot':
-      return { kind, ...place, ...readPart(input) };
+    case 'difference':
+    case 'inventory':
+      return { kind, ...place, sequence: input.u32(), last: input.flag(), bytes: input.bytes(PIECE_BYTES) };
     case 'operation': {
       const [session, counter, floor, mtimeS] = [input.count(), input.count(), input.count(), input.integer()];
       return { kind, ...place, session, counter, floor, mtimeS, ...readPart(input) };
@@ -209,12 +230,7 @@ export class Parts {
     if (piece.parts === 1) return piece.bytes;
     this.pieces.push(piece.bytes.slice());
     if (this.pieces.length < piece.parts) return null;
-    const whole = new Uint8Array(this.pieces.reduce((sum, each) => sum + each.length, 0));
-    let at = 0;
-    for (const each of this.pieces) {
-      whole.set(each, at);
-      at += each.length;
-    }
+    const whole = joined(this.pieces);
     this.pieces = [];
     return whole;
   }

@@ -28,10 +28,10 @@ export class PendingOperations {
   private readonly byCounter = new Map<number, PendingOperation>();
   private nextCounter = 1;
 
-  add(id: number, bytes: Uint8Array, mtimeS: number): PendingOperation {
+  add(id: number, bytes: Uint8Array, mtimeS: number, deadline: number): PendingOperation {
     const counter = this.nextCounter++;
     const progress = { kind: 'held' } as const;
-    const entry: PendingOperation = { id, counter, bytes, mtimeS, progress, withdrawn: false, deadline: Infinity };
+    const entry: PendingOperation = { id, counter, bytes, mtimeS, progress, withdrawn: false, deadline };
     this.byCounter.set(counter, entry);
     return entry;
   }
@@ -43,6 +43,10 @@ export class PendingOperations {
   }
   remove(entry: PendingOperation): void {
     this.byCounter.delete(entry.counter);
+  }
+  /** In order of submission, without a copy. */
+  inOrder(): Iterable<PendingOperation> {
+    return this.byCounter.values();
   }
   /** In order of submission; removing while going through them is fine. */
   all(): PendingOperation[] {

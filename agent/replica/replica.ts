@@ -23,21 +23,24 @@ import type { Tree } from '../tree/tree.ts';
 import { LIMITS, type Errno, type Operation, type Version } from '../tree/types.ts';
 import { Acks, OwnAcks } from './acks.ts';
 import { Agreement, whyReadOnly, type Plan } from './agreement.ts';
-import { Database, type Submission } from './database.ts';
+import type { Database } from './database.ts';
+import { Holdings } from './holdings.ts';
 import { asksForAll, Comparison } from './comparison.ts';
 import { Journal, type Afterwards } from './journal.ts';
 import {
   decodeMessage,
   encodeMessage,
-  inParts,
+  GENERATION,
   type AckMessage,
   type CompareMessage,
+  type DifferenceMessage,
   type DigestMessage,
   type OperationMessage,
   type ReplicaMessage,
-  type SnapshotMessage,
 } from './messages.ts';
-import { PendingOperations, type PendingOperation } from './pending.ts';
+import { OwnOperations } from './own-operations.ts';
+import type { Piece } from './paced.ts';
+import { CatchingUp, Sending } from './transfer.ts';
 import type {
   Quorum,
   ReplicaConfig,
@@ -55,42 +58,44 @@ const NO_BYTES = new Uint8Array();
 
 export class Replica {
   private readonly config: ReplicaConfig;
-  private database: Database;
-  private promised: number;
-  private settled: number;
-  private localFrom: number | null;
+  private readonly holdings: Holdings;
 
   private now = 0;
   private effects: ReplicaEffect[] = [];
-  private readonly pending = new PendingOperations();
+  private readonly own: OwnOperations;
   private readonly journal = new Journal();
 
   private view: Agreement | null = null;
   private views = 0;
   private quorum: Quorum = { quorate: false, needed: 1, votes: new Map() };
-  /** The leader's state, complete and checked, until the view is active. */
-  private incoming: Database | null = null;
+  /** This node leads, and others are behind. */
+  private sending: Sending | null = null;
+  /** This node is behind: until it has the leader's state, and what was delivered since. */
+  private catchingUp: CatchingUp | null = null;
   private acks = new Acks();
   private ownAcks = new OwnAcks();
   private readonly comparison = new Comparison();
   private lastStatus = '';
 
-  private constructor(config: ReplicaConfig, database: Database) {
+  private constructor(config: ReplicaConfig, holdings: Holdings) {
     this.config = config;
-    this.database = database;
-    this.promised = Math.max(config.image.promised, database.version.epoch);
-    // What a stopped process had on disk it may have acknowledged; not what it wrote in local mode.
-    this.settled = config.image.localFrom ?? database.version.index;
-    this.localFrom = config.image.localFrom;
+    this.holdings = holdings;
+    this.own = new OwnOperations(config, {
+      multicast: (message) => this.multicast(message),
+      effect: (effect) => this.effects.push(effect),
+    });
     this.lastStatus = JSON.stringify(this.status());
   }
 
   /** A replica on a stored image, or in words why the image is damaged. */
   static open(config: ReplicaConfig): Result<Replica, string> {
-    const database = Database.load(config.image);
-    return database.ok ? ok(new Replica(config, database.value)) : database;
+    const holdings = Holdings.load(config.image);
+    return holdings.ok ? ok(new Replica(config, holdings.value)) : holdings;
   }
 
+  private get database(): Database {
+    return this.holdings.database;
+  }
   /** For reading only. Another object after the effect `replaced`. */
   get tree(): Tree {
     return this.database.tree;
@@ -101,7 +106,7 @@ export class Replica {
 
   status(): ReplicaStatus {
     const local = this.config.mode === 'local';
-    const synced = local || (this.view?.active ?? false);
+    const synced = local || ((this.view?.active ?? false) && this.catchingUp === null);
     const accepting = local || this.quorate;
     return { writability: this.writability(synced, accepting), accepting, synced, version: this.database.version };
   }
@@ -113,7 +118,7 @@ export class Replica {
 
   /** When `step({kind: 'timer'})` is due, in the unit of `now`; Infinity when nothing is. */
   deadline(): number {
-    return this.pending.deadline();
+    return this.own.deadline();
   }
 
   /** `now`: milliseconds of a clock that never goes back. */
@@ -134,7 +139,7 @@ export class Replica {
         this.onSubmit(input.id, input.operation, input.mtimeS);
         break;
       case 'withdraw':
-        this.onWithdraw(input.id);
+        this.own.withdraw(input.id);
         break;
       case 'compare':
         this.onCompare();
@@ -144,10 +149,10 @@ export class Replica {
         break;
       case 'disconnected':
         this.leaveView();
-        this.refuseHeld();
+        this.own.refuseHeld();
         break;
       case 'timer':
-        this.onTimer();
+        this.own.due(now);
         break;
     }
     this.reportStatus();
@@ -162,11 +167,6 @@ export class Replica {
   private store(record: StoreRecord, then: Afterwards): void {
     this.effects.push({ kind: 'store', ticket: this.journal.add(then), record });
   }
-  private answer(entry: PendingOperation, errno: Errno | null): void {
-    this.pending.remove(entry);
-    this.effects.push({ kind: 'answer', id: entry.id, result: errno === null ? ok(null) : err(errno) });
-  }
-
   private writability(synced: boolean, accepting: boolean): ReplicaWritability {
     const { view, quorum } = this;
     if (synced && accepting) return { kind: 'writable' };
@@ -189,9 +189,9 @@ export class Replica {
     this.view = new Agreement(ring, members);
     this.quorum = quorum;
     this.views += 1;
-    if (!this.quorate) this.refuseHeld();
-    else this.pending.waitUntil(this.now + this.patience);
-    this.multicast({ kind: 'hello', session: this.config.session, count: this.views });
+    if (!this.quorate) this.own.refuseHeld();
+    else this.own.waitUntil(this.now + this.patience);
+    this.multicast({ kind: 'hello', session: this.config.session, count: this.views, ...GENERATION });
   }
 
   /**
@@ -214,16 +214,13 @@ export class Replica {
   private leaveView(): void {
     this.view = null;
     this.stopApplying();
-    this.pending.loseTrack(this.now + this.grace);
+    this.own.loseTrack(this.now + this.grace);
   }
 
   private stopApplying(): void {
-    this.incoming = null;
+    this.sending = null;
+    this.catchingUp = null;
     this.acks = new Acks();
-  }
-
-  private refuseHeld(): void {
-    for (const entry of this.pending.held()) this.answer(entry, 'EACCES');
   }
 
   private onQuorum(quorum: Quorum): void {
@@ -232,10 +229,10 @@ export class Replica {
     const [lost, gained] = [before && !this.quorate, !before && this.quorate];
     const { view } = this;
     if (view === null) return;
-    if (gained) this.pending.waitUntil(this.now + this.patience);
+    if (gained) this.own.waitUntil(this.now + this.patience);
     if (lost) {
-      this.refuseHeld();
-      this.pending.waitAtMostUntil(this.now + this.grace);
+      this.own.refuseHeld();
+      this.own.waitAtMostUntil(this.now + this.grace);
       // Others may already rest on what we said.
       if (view.tag !== null && view.announced) this.multicast({ kind: 'unready', tag: view.tag, round: view.round });
     } else if (this.quorate) {
@@ -263,8 +260,12 @@ export class Replica {
         const plan = view.state(sender, message);
         return plan === null ? undefined : this.follow(view, plan);
       }
-      case 'snapshot':
-        return this.onSnapshot(view, sender, message);
+      case 'inventory':
+        if (sender === this.config.self) this.send(view, 'inventory', this.catchingUp?.inventoryDelivered() ?? []);
+        return this.send(view, 'difference', this.sending?.inventory(sender, message) ?? []);
+      case 'difference':
+        if (sender === this.config.self) return this.send(view, 'difference', this.sending?.delivered() ?? []);
+        return sender === view.plan?.leader ? this.onDifference(view, message) : undefined;
       case 'promise':
         return view.promise(sender, message) ? this.activate(view) : undefined;
       case 'operation':
@@ -286,81 +287,68 @@ export class Replica {
     const { view } = this;
     if (view === null || view.tag === null || view.announced || !this.quorate) return;
     view.announced = true;
-    const { version, branch } = this.database;
-    const { settled, promised } = this;
-    const digest = this.digest();
-    this.multicast({ kind: 'state', tag: view.tag, round: view.round, version, branch, settled, promised, digest });
+    const standing = this.holdings.standing(this.config.hash);
+    this.multicast({ kind: 'state', tag: view.tag, round: view.round, ...standing });
   }
 
   private follow(view: Agreement, plan: Plan): void {
-    const { self } = this.config;
-    if (!plan.behind.has(self)) this.promise(view, plan);
-    if (plan.leader !== self || plan.behind.size === 0 || view.tag === null) return;
-    for (const piece of inParts(this.database.encode()))
-      this.multicast({ kind: 'snapshot', tag: view.tag, round: view.round, ...piece });
+    const { config, database } = this;
+    const { behind, leader, state } = plan;
+    if (behind.has(config.self)) this.catchingUp = new CatchingUp(database.tree, state.digest, config);
+    if (leader === config.self && behind.size > 0) this.sending = new Sending(database, behind, config);
+    this.promise(view, plan);
+    this.send(view, 'inventory', this.catchingUp?.begin() ?? []);
+  }
+
+  private send(view: Agreement, kind: 'inventory' | 'difference', pieces: readonly Piece[]): void {
+    if (view.tag === null) return;
+    for (const piece of pieces) this.multicast({ kind, tag: view.tag, round: view.round, ...piece });
   }
 
   private promise(view: Agreement, plan: Plan): void {
     if (view.tag === null) return;
-    this.promised = plan.epoch;
     const then = { kind: 'promise', tag: view.tag, round: view.round, epoch: plan.epoch } as const;
-    this.store({ kind: 'promise', promised: plan.epoch }, then);
+    this.store(this.holdings.promise(plan.epoch), then);
   }
 
-  private onSnapshot(view: Agreement, sender: NodeId, message: SnapshotMessage): void {
-    const { plan } = view;
-    if (plan?.behind.has(this.config.self) !== true) return;
-    const whole = view.part(sender, message);
-    if (whole === null) return;
-    const database = Database.decode(whole);
-    const fault = database.ok ? this.unlike(database.value, plan) : database.error;
-    if (database.ok && fault === null) {
-      this.incoming = database.value;
-      return this.promise(view, plan);
-    }
-    // Not promising keeps everyone waiting, so this node must go.
-    this.effects.push({ kind: 'fault', reason: `The state received from node ${plan.leader} is damaged: ${fault}.` });
+  private onDifference(view: Agreement, message: DifferenceMessage): void {
+    const { catchingUp } = this;
+    const outcome = catchingUp?.difference(message) ?? null;
+    if (catchingUp === null || outcome === null) return;
+    if (outcome.ok) return view.active ? this.adopt(view, catchingUp) : undefined;
+    // Without the state this node is none that can be counted on, and it will not get another one in this view.
+    const from = view.plan?.leader ?? message.kind;
+    this.effects.push({ kind: 'fault', reason: `The state received from node ${from} is damaged: ${outcome.error}.` });
   }
 
-  private unlike(database: Database, plan: Plan): string | null {
-    const digest = database.digest(this.config.hash);
-    return digest.every((byte, at) => byte === plan.state.digest[at]) ? null : 'its digest is another one';
-  }
-
-  /** All have the same state and have written down the epoch: it begins, here and everywhere. */
+  /** All have written down the epoch: it begins, everywhere at this place of the order. */
   private activate(view: Agreement): void {
-    const { plan, tag } = view;
-    if (plan === null || tag === null) return;
-    const { incoming } = this;
-    const before = this.database;
-    if (incoming !== null) {
-      const known = incoming.includes(before) && this.settled >= before.version.index;
-      if (!known) this.effects.push({ kind: 'setAside', image: before.image(this.promised, this.localFrom) });
-      this.database = incoming;
-      this.incoming = null;
-    }
-    const record = this.database.enter(plan.epoch, tag.slice(0, BRANCH_DIGITS));
-    const then = { kind: 'ack', version: this.database.version } as const;
-    if (this.database === before) this.store(record, then);
-    else {
-      this.store({ kind: 'replace', image: this.database.image(this.promised, null) }, then);
-      this.effects.push({ kind: 'replaced' });
-    }
-    [this.settled, this.localFrom] = [0, null];
     this.acks = new Acks();
-    this.ownAcks = new OwnAcks();
-    this.takeUpPending(view);
+    if (this.catchingUp !== null) return this.adopt(view, this.catchingUp);
+    const epoch = epochOf(view);
+    const record = this.holdings.enter(epoch.number, epoch.branch);
+    this.begun(view, record);
   }
 
-  private takeUpPending(view: Agreement): void {
-    const { self, session } = this.config;
-    for (const entry of this.pending.all()) {
-      if (this.database.contains(self, session, entry.counter)) {
-        entry.progress = { kind: 'delivered', errno: null, needs: this.database.version };
-        entry.deadline = Infinity;
-      } else if (entry.withdrawn) this.answer(entry, 'EIO');
-      else this.send(view, entry);
-    }
+  /** The epoch has begun, and the leader's state may be there: this node's own gives way to it, and to what came since. */
+  private adopt(view: Agreement, { state, heard }: CatchingUp): void {
+    if (state === null) return;
+    const epoch = epochOf(view);
+    const { record, lost } = this.holdings.adopt(state, (database) => {
+      database.enter(epoch.number, epoch.branch);
+      for (const { sender, message } of heard) apply(database, view, sender, message);
+    });
+    if (lost !== null) this.effects.push({ kind: 'setAside', image: lost });
+    this.catchingUp = null;
+    this.begun(view, record);
+    this.effects.push({ kind: 'replaced' });
+  }
+
+  /** From here on this node's state is the view's. */
+  private begun(view: Agreement, record: StoreRecord): void {
+    this.ownAcks = new OwnAcks();
+    this.store(record, { kind: 'ack', version: this.database.version });
+    if (view.tag !== null) this.own.takeUp({ tag: view.tag, round: view.round }, this.database);
   }
 
   // --- operations ---
@@ -376,78 +364,58 @@ export class Replica {
     const bytes = encodeOperation(operation);
     // What the others could not read must not be sent.
     if (!decodeOperation(bytes).ok) return refuse('EINVAL');
-    const entry = this.pending.add(id, bytes, seconds);
-    if (this.view.active) this.send(this.view, entry);
-    else entry.deadline = this.now + this.patience;
+    this.own.add(id, bytes, seconds, this.now + this.patience);
+    this.sendHeld();
   }
 
   private applyLocally(id: number, operation: Operation, mtimeS: number): void {
     const { self: node, session } = this.config;
-    const entry = this.pending.add(id, NO_BYTES, mtimeS);
+    const entry = this.own.add(id, NO_BYTES, mtimeS, Infinity);
     const { counter } = entry;
-    const { index } = this.database.version;
-    const outcome = this.database.apply({ node, session, counter, floor: counter, mtimeS, operation });
-    if (!outcome.ok) return this.answer(entry, outcome.error);
-    this.pending.remove(entry);
-    // A cluster that went on without this node must win over what is written here alone.
-    if (this.localFrom === null) this.store({ kind: 'local', from: (this.localFrom = index) }, { kind: 'nothing' });
-    this.store(outcome.value, { kind: 'answer', id });
-    this.effects.push({ kind: 'changed', change: outcome.value.change, writer: node });
+    const done = this.holdings.applyAlone({ node, session, counter, floor: counter, mtimeS, operation });
+    if (!done.ok) return this.own.answer(entry, done.error);
+    this.own.drop(entry);
+    for (const record of done.value) {
+      const isLast = record.kind === 'operation';
+      this.store(record, isLast ? { kind: 'answer', id } : { kind: 'nothing' });
+      if (isLast) this.effects.push({ kind: 'changed', change: record.change, writer: node });
+    }
   }
 
-  private send(view: Agreement, entry: PendingOperation): void {
-    if (view.tag === null) return;
-    entry.progress = { kind: 'sent' };
-    entry.deadline = Infinity;
-    const { session } = this.config;
-    const { counter, mtimeS } = entry;
-    const common = { tag: view.tag, round: view.round, session, counter, floor: this.pending.floor, mtimeS };
-    for (const piece of inParts(entry.bytes)) this.multicast({ kind: 'operation', ...common, ...piece });
+  /** Only where this node's state is the view's. */
+  private sendHeld(): void {
+    const { view } = this;
+    if (view?.active !== true || view.tag === null || this.catchingUp !== null) return;
+    this.own.sendHeld({ tag: view.tag, round: view.round });
   }
 
   private onOperation(view: Agreement, node: NodeId, message: OperationMessage): void {
     if (!view.active) return this.ownNotApplied(node, message);
-    const whole = view.partsOf(node).add(message);
-    if (whole === null) return;
-    const operation = decodeOperation(whole);
-    // The submitter has checked it: only another version of this program can get here.
-    if (!operation.ok) return this.outcome(node, message, 'EINVAL');
-    const { session, counter, floor, mtimeS } = message;
-    const submission: Submission = { node, session, counter, floor, mtimeS, operation: operation.value };
-    if (this.database.contains(node, session, counter)) return;
-    const done = this.database.apply(submission);
-    if (!done.ok) return this.outcome(node, message, done.error);
-    this.store(done.value, { kind: 'ack', version: this.database.version });
-    this.effects.push({ kind: 'changed', change: done.value.change, writer: node });
-    this.outcome(node, message, null);
-  }
-
-  private own(sender: NodeId, message: OperationMessage): PendingOperation | undefined {
-    const isOurs = sender === this.config.self && message.session === this.config.session;
-    return isOurs ? this.pending.get(message.counter) : undefined;
-  }
-
-  private outcome(sender: NodeId, message: OperationMessage, errno: Errno | null): void {
-    const entry = this.own(sender, message);
+    if (this.catchingUp !== null) {
+      if (this.catchingUp.hear(node, message)) return;
+      const reason = 'The cluster writes faster than this node receives its state; it starts anew.';
+      this.effects.push({ kind: 'fault', reason });
+      return;
+    }
+    const done = apply(this.database, view, node, message);
+    if (done === null) return;
+    const entry = this.own.of(node, message);
+    if (done.ok) {
+      this.store(done.value, { kind: 'ack', version: this.database.version });
+      this.effects.push({ kind: 'changed', change: done.value.change, writer: node });
+    }
     if (entry === undefined) return;
-    entry.progress = { kind: 'delivered', errno, needs: this.database.version };
-    if (errno !== null) this.settle();
+    this.own.delivered(entry, done.ok ? null : done.error, this.database.version);
+    if (!done.ok) this.settle();
+    this.sendHeld();
   }
 
   /** Delivered between two rounds of this view: no member applies it. It waits for the next round. */
   private ownNotApplied(sender: NodeId, message: OperationMessage): void {
-    const entry = this.own(sender, message);
+    const entry = this.own.of(sender, message);
     if (entry?.progress.kind !== 'sent') return;
-    entry.progress = { kind: 'held' };
-    if (this.quorate) entry.deadline = this.now + this.patience;
-    else this.answer(entry, 'EACCES');
-  }
-
-  private onWithdraw(id: number): void {
-    const entry = this.pending.withId(id);
-    if (entry === undefined) return;
-    entry.withdrawn = true;
-    if (entry.progress.kind === 'held') this.answer(entry, 'EIO');
+    this.own.notApplied(entry, this.now + this.patience);
+    if (!this.quorate) this.own.answer(entry, 'EACCES');
   }
 
   // --- comparison ---
@@ -459,7 +427,7 @@ export class Replica {
   }
 
   private compare(view: Agreement, sender: NodeId, message: CompareMessage | DigestMessage): void {
-    if (!view.active || view.tag === null) return;
+    if (!view.active || view.tag === null || this.catchingUp !== null) return;
     const { version } = this.database;
     if (message.kind === 'compare') {
       const digest = this.digest();
@@ -485,7 +453,7 @@ export class Replica {
 
   private acknowledge(): void {
     const { view } = this;
-    if (view === null || view.tag === null || !view.active) return;
+    if (view === null || view.tag === null || !view.active || this.catchingUp !== null) return;
     const index = this.ownAcks.next();
     if (index === null) return;
     const { epoch } = this.database.version;
@@ -493,10 +461,10 @@ export class Replica {
   }
 
   private onAck(view: Agreement, sender: NodeId, message: AckMessage): void {
-    if (!view.active || message.epoch !== this.database.version.epoch) return;
+    if (!view.active || message.epoch !== view.plan?.epoch) return;
     this.acks.note(sender, message.index);
     if (sender === this.config.self) {
-      this.settled = Math.max(this.settled, message.index);
+      this.holdings.settle(message.index);
       this.ownAcks.delivered();
       this.acknowledge();
     }
@@ -506,15 +474,32 @@ export class Replica {
   /** Answers everything that rests on what a majority has stored. */
   private settle(): void {
     const { view } = this;
-    if (view === null || !view.active) return;
+    if (view === null || !view.active || this.catchingUp !== null) return;
     const { epoch } = this.database.version;
     const index = this.acks.safe(view.members, this.quorum);
-    for (const entry of this.pending.restingOn({ epoch, index }))
-      if (entry.progress.kind === 'delivered') this.answer(entry, entry.progress.errno);
+    this.own.answerRestingOn({ epoch, index });
   }
+}
 
-  private onTimer(): void {
-    for (const entry of this.pending.due(this.now))
-      this.answer(entry, entry.progress.kind === 'held' ? 'EACCES' : 'EIO');
-  }
+/** Of a view whose plan is carried out. */
+function epochOf({ plan, tag }: Agreement): { readonly number: number; readonly branch: string } {
+  if (plan === null || tag === null) throw new Error('an epoch begins without a plan');
+  return { number: plan.epoch, branch: tag.slice(0, BRANCH_DIGITS) };
+}
+
+/** Null: it is not whole yet, or contained already. */
+function apply(
+  database: Database,
+  view: Agreement,
+  node: NodeId,
+  message: OperationMessage,
+): ReturnType<Database['apply']> | null {
+  const whole = view.partsOf(node).add(message);
+  if (whole === null) return null;
+  const operation = decodeOperation(whole);
+  // The submitter has checked it, and all members speak one generation.
+  if (!operation.ok) return err('EINVAL');
+  const { session, counter, floor, mtimeS } = message;
+  if (database.contains(node, session, counter)) return null;
+  return database.apply({ node, session, counter, floor, mtimeS, operation: operation.value });
 }

@@ -68,6 +68,10 @@ export interface ReplicaConfig {
   readonly graceMs?: number;
   /** How long an operation waits for the members of a quorate view to agree. Default 30000 ms. */
   readonly patienceMs?: number;
+  /** Most bytes of one piece of a state that is sent to those behind. Default and most: 16 KiB. */
+  readonly pieceBytes?: number;
+  /** Most bytes of own operations that are multicast and not delivered yet. Default 2 MiB. */
+  readonly underWayBytes?: number;
 }
 
 export type ReplicaInput =
@@ -107,8 +111,14 @@ export type StoreRecord =
   | { readonly kind: 'local'; readonly from: number }
   /** Begins an epoch; `localFrom` becomes null. */
   | { readonly kind: 'epoch'; readonly version: Version; readonly branch: string; readonly lineage: readonly Era[] }
-  /** Everything there is gives way to this. */
-  | { readonly kind: 'replace'; readonly image: ReplicaImage };
+  /** What there is gives way to a state taken over: the entries that differ, and everything else of it. */
+  | {
+      readonly kind: 'adopt';
+      readonly put: readonly TreeNode[];
+      /** Inodes. */
+      readonly removed: readonly number[];
+      readonly rest: Omit<ReplicaImage, 'nodes'>;
+    };
 
 export type ReplicaWritability =
   { readonly kind: 'writable' } | { readonly kind: 'read-only'; readonly reason: string };

@@ -54,6 +54,17 @@ export class ByteWriter {
   }
 }
 
+/** All of these, one after the other. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, each) => sum + each.length, 0));
+  let at = 0;
+  for (const each of pieces) {
+    whole.set(each, at);
+    at += each.length;
+  }
+  return whole;
+}
+
 /** Thrown by ByteReader and caught by `decoded`; never leaves the room. */
 export class Malformed extends Error {
   override readonly name = 'Malformed';
@@ -114,6 +125,9 @@ export class ByteReader {
     const items = this.u32();
     if (items * smallest > this.data.length - this.at) throw new Malformed('a list is too long');
     return items;
+  }
+  hasMore(): boolean {
+    return this.at < this.data.length;
   }
   end(): void {
     if (this.at !== this.data.length) throw new Malformed('something follows the end');

@@ -1,8 +1,7 @@
-/** A whole tree as bytes, and its digest. */
+/** Entries as bytes, a tree of stored entries, and its digest. */
 import { err, ok, type Result } from '../result.ts';
-import { ByteWriter, Malformed, type ByteReader } from './bytes.ts';
+import { ByteWriter, type ByteReader } from './bytes.ts';
 import { readVersion, writeVersion } from './codec.ts';
-import { decoded } from './decoded.ts';
 import { nameFault } from './names.ts';
 import { Tree } from './tree.ts';
 import { LIMITS, ROOT_INODE, type TreeNode } from './types.ts';
@@ -10,11 +9,11 @@ import { LIMITS, ROOT_INODE, type TreeNode } from './types.ts';
 /** SHA-256 or another hash of at least 16 bytes; the pure room has none of its own. */
 export type Hash = (bytes: Uint8Array) => Uint8Array;
 
-const FORMAT = 1;
-const SMALLEST_NODE = 8 + 1 + 8 + 4 + 8 + 16 + 8 + 4;
+/** Bytes of the smallest entry. */
+export const SMALLEST_NODE = 8 + 1 + 8 + 4 + 8 + 16 + 8 + 4;
 const LONGEST_NAME = LIMITS.name;
 
-function writeNode(out: ByteWriter, node: TreeNode): void {
+export function writeNode(out: ByteWriter, node: TreeNode): void {
   out.integer(node.inode);
   out.flag(node.kind === 'directory');
   out.integer(node.parent);
@@ -25,7 +24,8 @@ function writeNode(out: ByteWriter, node: TreeNode): void {
   out.bytes(node.data);
 }
 
-function readNode(input: ByteReader): TreeNode {
+/** Throws Malformed: only for use inside `decoded`. */
+export function readNode(input: ByteReader): TreeNode {
   return {
     inode: input.count(),
     kind: input.flag() ? 'directory' : 'file',
@@ -37,34 +37,6 @@ function readNode(input: ByteReader): TreeNode {
     data: input.bytes(LIMITS.file).slice(),
   };
 }
-
-/** Appends the whole tree. Equal trees give equal bytes. */
-export function writeTree(out: ByteWriter, tree: Tree): void {
-  out.u8(FORMAT);
-  out.integer(tree.nextInode);
-  const nodes = [...tree.all()].sort((left, right) => left.inode - right.inode);
-  out.u32(nodes.length);
-  for (const node of nodes) writeNode(out, node);
-}
-
-/** Throws Malformed: only for use inside `decoded`. */
-export function readTree(input: ByteReader): Tree {
-  if (input.u8() !== FORMAT) throw new Malformed('a newer format of the tree');
-  const nextInode = input.count();
-  const nodes = Array.from({ length: input.items(SMALLEST_NODE) }, () => readNode(input));
-  const tree = treeOf(nodes, nextInode);
-  if (!tree.ok) throw new Malformed(tree.error);
-  return tree.value;
-}
-
-export function encodeTree(tree: Tree): Uint8Array {
-  const out = new ByteWriter(tree.bytes + tree.entries * 128 + 256);
-  writeTree(out, tree);
-  return out.done();
-}
-
-/** The tree in these bytes, or why they are not one. */
-export const decodeTree = (bytes: Uint8Array): Result<Tree, string> => decoded(bytes, readTree);
 
 /**
  * A tree of stored entries in any order; the root among them, or a fresh one is taken. Says what is
@@ -113,7 +85,7 @@ function reach(tree: Tree): number {
 /** Hashes of entries, which never change in place; so that only what changed is hashed again. */
 const hashes = new WeakMap<Hash, WeakMap<TreeNode, Uint8Array>>();
 
-function hashOf(node: TreeNode, hash: Hash): Uint8Array {
+export function hashOf(node: TreeNode, hash: Hash): Uint8Array {
   let known = hashes.get(hash);
   if (known === undefined) hashes.set(hash, (known = new WeakMap()));
   let value = known.get(node);

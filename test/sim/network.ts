@@ -21,6 +21,8 @@ export class Network {
   private readonly side = new Map<NodeId, number>();
   private readonly oneWay = new Set<number>();
   private readonly kept: Uint8Array[] = [];
+  /** Until when each node's link is busy with what it was given. */
+  private readonly busyUntil = new Map<NodeId, number>();
   private seen = 0;
 
   constructor(faults: Faults, chance: Chance) {
@@ -47,8 +49,16 @@ export class Network {
     return this.side.get(from) === this.side.get(to) && !this.oneWay.has(pair(from, to));
   }
 
-  /** When and how a packet arrives: not at all, once or more. */
-  carry(from: NodeId, to: NodeId, packet: Uint8Array): readonly Arrival[] {
+  /** When and how a packet that is sent `now` arrives: not at all, once or more. */
+  carry(from: NodeId, to: NodeId, packet: Uint8Array, now: number): readonly Arrival[] {
+    const { bandwidth = Infinity } = this.faults;
+    if (bandwidth === Infinity) return this.carried(from, to, packet);
+    const sent = Math.max(now, this.busyUntil.get(from) ?? 0) + packet.length / bandwidth;
+    this.busyUntil.set(from, sent);
+    return this.carried(from, to, packet).map(({ after, bytes }) => ({ after: after + sent - now, bytes }));
+  }
+
+  private carried(from: NodeId, to: NodeId, packet: Uint8Array): readonly Arrival[] {
     const { chance, faults } = this;
     this.keep(packet);
     if (!this.reaches(from, to) || (faults.loss > 0 && chance.happens(faults.loss))) return NONE;

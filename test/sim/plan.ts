@@ -14,6 +14,8 @@ export interface Faults {
   readonly latest: number;
   /** Most milliseconds a packet takes; reordering follows from it. */
   readonly delay: number;
+  /** Bytes that a node's link takes in a millisecond; as many as there are where it is not given. */
+  readonly bandwidth?: number;
   /** Milliseconds between two incidents (partition, kill, pause, one-way cut, ...), on average. */
   readonly incidents: number;
 }

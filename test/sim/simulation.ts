@@ -328,7 +328,7 @@ export class Simulation {
       this.report('delivery', `node ${node.id} sent a packet of ${packet.length} bytes, more than a datagram takes`);
     }
     if (target === undefined) return;
-    for (const { after, bytes } of this.network.carry(node.id, to, packet)) {
+    for (const { after, bytes } of this.network.carry(node.id, to, packet, this.now)) {
       this.queue.push(this.now + after, { kind: 'packet', from: node.id, to: target, bytes });
     }
   }

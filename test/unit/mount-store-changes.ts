@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { nodeId } from '../../agent/totem/ids.ts';
 import type { ReplicaImage, StoreRecord } from '../../agent/replica/types.ts';
 import { applyOperation } from '../../agent/tree/apply.ts';
-import { encodeTree, treeOf } from '../../agent/tree/snapshot.ts';
+import { ByteWriter } from '../../agent/tree/bytes.ts';
+import { treeOf, writeNode } from '../../agent/tree/snapshot.ts';
 import type { Tree } from '../../agent/tree/tree.ts';
 import type { Operation } from '../../agent/tree/types.ts';
 
@@ -17,6 +18,14 @@ export function changed(tree: Tree, operations: readonly Operation[], first = 1)
     const session = { node: nodeId(1), session: 7, floor: 0, done: [first + at] };
     return { kind: 'operation', version, change: outcome.value, nextInode: tree.nextInode, session };
   });
+}
+
+/** Equal for equal trees. */
+export function encodeTree(tree: Tree): Uint8Array {
+  const out = new ByteWriter();
+  out.integer(tree.nextInode);
+  for (const node of [...tree.all()].sort((left, right) => left.inode - right.inode)) writeNode(out, node);
+  return out.done();
 }
 
 export function treeBytes(image: ReplicaImage): Uint8Array {

@@ -9,10 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { DiskRefuses, Store } from '../../agent/mount/store.ts';
-import { encodeTree } from '../../agent/tree/snapshot.ts';
 import { Tree } from '../../agent/tree/tree.ts';
 import type { Operation } from '../../agent/tree/types.ts';
-import { changed, treeBytes } from './mount-store-changes.ts';
+import { changed, encodeTree, treeBytes } from './mount-store-changes.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'ringmaster-power-'));
 after(() => rmSync(base, { recursive: true, force: true }));

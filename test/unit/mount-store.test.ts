@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Store, StoreDamaged } from '../../agent/mount/store.ts';
 import { FRESH_IMAGE } from '../../agent/replica/types.ts';
-import { encodeTree } from '../../agent/tree/snapshot.ts';
 import { Tree } from '../../agent/tree/tree.ts';
 import type { Operation } from '../../agent/tree/types.ts';
-import { changed, treeBytes } from './mount-store-changes.ts';
+import { changed, encodeTree, treeBytes } from './mount-store-changes.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'ringmaster-store-'));
 after(() => rmSync(base, { recursive: true, force: true }));
@@ -64,13 +63,11 @@ describe('the store', () => {
     const copy = store.setAside('set-aside');
     const other = new Tree();
     changed(other, [{ kind: 'mkdir', path: 'other' }]);
-    const image = {
-      ...FRESH_IMAGE,
-      nodes: [...other.all()],
-      nextInode: other.nextInode,
-      version: { epoch: 8, index: 1 },
-    };
-    store.commit([{ kind: 'replace', image }]);
+    const { nodes, ...fresh_ } = FRESH_IMAGE;
+    assert.deepEqual(nodes, []);
+    const rest = { ...fresh_, nextInode: other.nextInode, version: { epoch: 8, index: 1 } };
+    const removed = [...tree.all()].map(({ inode }) => inode);
+    store.commit([{ kind: 'adopt', put: [...other.all()], removed, rest }]);
     assert.deepEqual(store.load().version, { epoch: 8, index: 1 });
     assert.deepEqual(store.load().sessions, []);
     assert.deepEqual(treeBytes(store.load()), encodeTree(other));

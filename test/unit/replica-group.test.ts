@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applyRecord, Group, randomOf, sha, type SimNode } from './replica-group.ts';
+import { encodeMessage } from '../../agent/replica/messages.ts';
 import { Replica } from '../../agent/replica/replica.ts';
 import { FRESH_IMAGE, type ReplicaEffect, type ReplicaImage } from '../../agent/replica/types.ts';
 import { nodeId } from '../../agent/totem/ids.ts';
@@ -237,6 +238,7 @@ describe('a group of replicas', () => {
 
   test('an epoch that once began never begins again, though only one node remembers its writes', () => {
     const group = formed(3);
+    group.sequencesGrow = false;
     const [first, second, third] = [group.node(1), group.node(2), group.node(3)];
     group.kill(third);
     pump(group);
@@ -259,6 +261,89 @@ describe('a group of replicas', () => {
     assert.ok(has(first, path));
     group.heal();
     group.checkHealed();
+  });
+
+  test('no epoch begins before every member has written it down: others could begin it too, and answer in it', () => {
+    const group = formed(3);
+    group.sequencesGrow = false;
+    const [first, second, third] = [group.node(1), group.node(2), group.node(3)];
+    group.kill(third);
+    pump(group);
+    group.store(first, 1);
+    pump(group);
+    group.submit(first);
+    pump(group);
+    group.store(first, 9);
+    pump(group);
+    // What the first alone has done, had it begun, would outweigh what the others now answer in the same epoch.
+    group.kill(first);
+    group.kill(second);
+    group.start(second);
+    group.start(third);
+    group.settle();
+    const path = group.submit(second);
+    group.settle();
+    assert.deepEqual(group.answers.at(-1), { path, errno: null });
+    group.start(first);
+    group.settle();
+    assert.ok(has(first, path));
+    group.heal();
+    group.checkHealed();
+  });
+
+  test('operations go on while a state is on its way, and are on top of it where it arrives', () => {
+    const group = formed(3);
+    const [writer, other, away] = [group.node(1), group.node(2), group.node(3)];
+    group.partition([[writer, other], [away]], 0);
+    group.settle();
+    group.submit(writer, new Uint8Array(900_000));
+    group.settle();
+    group.partition([group.nodes], 0);
+    const turn = (): void => {
+      for (const node of group.alive()) {
+        group.sequence(node);
+        group.store(node, 9);
+      }
+      for (const node of group.alive()) for (let count = 0; count < 3; count += 1) group.deliver(node);
+    };
+    const isReceiving = (): boolean => {
+      const status = away.replica?.status().writability;
+      return status?.kind === 'read-only' && status.reason === 'This node is receiving the state of node 1.';
+    };
+    for (let count = 0; count < 100 && !(isReceiving() && group.synced().length === 2); count += 1) turn();
+    assert.ok(isReceiving() && group.synced().length === 2, 'the state is on its way');
+    const before = group.answers.length;
+    const paths = [group.submit(writer), group.submit(other)];
+    while (group.answers.length < before + 2 && group.synced().length === 2) turn();
+    assert.equal(group.synced().length, 2, 'nobody waited for the one that is behind');
+    const mine = group.submit(away);
+    group.settle();
+    assert.ok([...paths, mine].every((path) => has(away, path) && has(writer, path)));
+    assert.deepEqual(
+      group.answers.map(({ errno }) => errno),
+      [null, null, null, null],
+    );
+    group.checkHealed();
+  });
+
+  test('an agent of another generation: nothing is written, and both say which node it is', () => {
+    const group = formed(2);
+    const { ring } = group.node(1);
+    assert.ok(ring !== null);
+    group.kill(group.node(2));
+    group.start(group.node(2));
+    const odd = encodeMessage({ kind: 'hello', session: 9, count: 1, oldest: 7, newest: 8 });
+    group.node(2).outgoing = [odd];
+    for (const node of group.alive()) while (node.at < ring.log.length) group.deliver(node);
+    group.node(2).outgoing = [odd];
+    group.settle();
+    group.submit(group.node(1));
+    const reason =
+      'The agent here and the one on node 2 are of different generations: install the same version on all nodes.';
+    assert.deepEqual(group.node(1).replica?.status().writability, { kind: 'read-only', reason });
+    assert.deepEqual(outcomes(group), []);
+    group.tick(30_000);
+    assert.deepEqual(outcomes(group), ['EACCES']);
   });
 
   test('quorum of engines is not quorum of replicas', () => {
@@ -413,6 +498,7 @@ describe('local mode', () => {
 function ordeal(seed: number, size: number, steps: number, quorumMoves: boolean): void {
   const group = new Group(size);
   group.strict = !quorumMoves;
+  group.sequencesGrow = seed % 2 === 0;
   const random = randomOf(seed);
   const pick = (): SimNode => group.node(1 + random(size));
   for (const node of group.nodes) group.start(node);

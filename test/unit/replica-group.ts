@@ -28,8 +28,12 @@ export function applyRecord(image: ReplicaImage, record: StoreRecord): ReplicaIm
       return { ...image, localFrom: record.from };
     case 'epoch':
       return { ...image, version: record.version, branch: record.branch, lineage: record.lineage, localFrom: null };
-    case 'replace':
-      return record.image;
+    case 'adopt': {
+      const nodes = new Map<number, TreeNode>(image.nodes.map((node) => [node.inode, node]));
+      for (const inode of record.removed) nodes.delete(inode);
+      for (const node of record.put) nodes.set(node.inode, node);
+      return { ...record.rest, nodes: [...nodes.values()] };
+    }
     case 'operation': {
       const nodes = new Map<number, TreeNode>(image.nodes.map((node) => [node.inode, node]));
       for (const { node } of record.change.put) nodes.set(node.inode, node);
@@ -90,6 +94,8 @@ export class Group {
   private readonly votes: ReadonlyMap<NodeId, number>;
   /** The quorum changes only with the members: then no change may ever be seen without it. */
   strict = true;
+  /** Without a disk, and with a clock that was set back, ring sequences begin anew. */
+  sequencesGrow = true;
 
   constructor(size: number) {
     this.nodes = Array.from({ length: size }, (_, index) => new SimNode(index + 1));
@@ -197,7 +203,7 @@ export class Group {
       const quorum = this.quorumOf(node);
       this.step(node, {
         kind: 'view',
-        ring: { representative: node.id, sequence: ring.id },
+        ring: { representative: node.id, sequence: this.sequencesGrow ? ring.id : 4 },
         members: item.members,
         quorum,
       });

@@ -41,12 +41,19 @@ const stateMessage: fc.Arbitrary<StateMessage> = fc.record(
   plain,
 );
 const message: fc.Arbitrary<ReplicaMessage> = fc.oneof(
-  fc.record({ kind: fc.constant('hello' as const), session: count, count }, plain),
+  fc.record(
+    { kind: fc.constant('hello' as const), session: count, count, oldest: fc.nat(9), newest: fc.nat(9) },
+    plain,
+  ),
   stateMessage,
   fc.record({ kind: fc.constant('promise' as const), ...place, epoch: count }, plain),
-  fc
-    .tuple(part, fc.record({ kind: fc.constant('snapshot' as const), ...place, ...piece }, plain))
-    .map(([which, rest]) => ({ ...rest, ...which })),
+  fc.record(
+    {
+      kind: fc.constantFrom('difference' as const, 'inventory' as const),
+      ...{ ...place, ...piece, sequence: fc.nat(9), last: fc.boolean() },
+    },
+    plain,
+  ),
   fc
     .tuple(
       part,
@@ -74,7 +81,9 @@ describe('messages between replicas', () => {
         const bytes = encodeMessage(each).slice();
         bytes[at % bytes.length] = value;
         decodeMessage(bytes);
-        assert.equal(decodeMessage(bytes.subarray(0, at % bytes.length)), null);
+        // A hello without its end is one of the first generation.
+        const part = decodeMessage(bytes.subarray(0, at % bytes.length));
+        assert.ok(part === null || (part.kind === 'hello' && part.newest === 1));
       }),
     );
   });
@@ -197,21 +206,6 @@ describe('acknowledgements', () => {
 
 describe('the replicated state', () => {
   const base = { branch: '', lineage: [], sessions: [], version: { epoch: 0, index: 0 } };
-  test('survives as bytes, history and sessions too', () => {
-    const database = new Database(new Tree(), base);
-    database.enter(4, 'aa');
-    const operation = { kind: 'mkdir', path: 'd' } as const;
-    const submission = { node: nodeId(2), session: 9, counter: 3, floor: 2, mtimeS: 7, operation };
-    assert.ok(database.apply(submission).ok);
-    database.enter(8, 'bb');
-    const copy = Database.decode(database.encode());
-    assert.ok(copy.ok);
-    assert.deepEqual(copy.value.image(0, null), database.image(0, null));
-    assert.deepEqual(copy.value.digest(sha), database.digest(sha));
-    assert.ok(copy.value.contains(nodeId(2), 9, 3));
-    assert.ok(!copy.value.contains(nodeId(2), 9, 4));
-    assert.ok(!copy.value.contains(nodeId(2), 8, 3));
-  });
   test('knows which histories it contains', () => {
     const database = new Database(new Tree(), { ...base, version: { epoch: 4, index: 6 }, branch: 'aa' });
     database.enter(8, 'bb');
@@ -219,17 +213,6 @@ describe('the replicated state', () => {
       database.includes({ version: { epoch, index }, branch });
     assert.ok(includes(4, 'aa', 6) && includes(8, 'bb', 0) && includes(0, '', 0));
     assert.ok(!includes(4, 'aa', 7) && !includes(4, 'cc', 6) && !includes(8, 'bb', 1) && !includes(0, '', 1));
-  });
-  test('garbage and damage never throw', () => {
-    const bytes = new Database(new Tree(), base).encode();
-    fc.assert(
-      fc.property(fc.nat(bytes.length - 1), fc.nat(255), (at, value) => {
-        const damaged = bytes.slice();
-        damaged[at] = value;
-        Database.decode(damaged);
-        assert.equal(Database.decode(damaged.subarray(0, at)).ok, false);
-      }),
-    );
   });
   test('a damaged image does not open, and says why', () => {
     const orphan: ReplicaImage = {

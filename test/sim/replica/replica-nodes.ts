@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { quorumStatus } from '../../../agent/quorum/quorum.ts';
 import { Replica } from '../../../agent/replica/replica.ts';
-import type { Quorum, ReplicaEffect, ReplicaInput } from '../../../agent/replica/types.ts';
+import type { Quorum, ReplicaEffect, ReplicaImage, ReplicaInput } from '../../../agent/replica/types.ts';
 import type { NodeId, RingId } from '../../../agent/totem/ids.ts';
 import { sameVersion, type Errno, type Operation } from '../../../agent/tree/types.ts';
 import { showRing } from '../checkers/checker.ts';
@@ -24,6 +24,8 @@ const MOST_WAITING = 64;
 /** Milliseconds: longer than a view takes to come, shorter than a storm. */
 const [GRACE_MS, PATIENCE_MS] = [1_500, 4_000];
 const LOOK_MS = 40;
+/** Small, so that a state takes many pieces while operations go on, and operations wait for each other. */
+const [PIECE_BYTES, UNDER_WAY_BYTES] = [400, 1_000];
 
 const sha = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
 
@@ -41,10 +43,19 @@ interface Running {
   quorum: Quorum;
 }
 
+export interface ReplicaNodesOptions {
+  /** What is on the disks at first; nothing where it is not said. */
+  readonly images?: ReadonlyMap<NodeId, ReplicaImage>;
+  readonly checkers?: readonly ReplicaChecker[];
+  /** Sizes as in production instead of small ones. */
+  readonly largePieces?: boolean;
+}
+
 export class ReplicaNodes implements Application {
   breach: ReplicaBreach | null = null;
   answers = 0;
   acknowledged = 0;
+  private readonly options: ReplicaNodesOptions;
   private readonly simulation: Simulation;
   private readonly disks = new Map<NodeId, SimulatedDisk>();
   private readonly running = new Map<NodeId, Running>();
@@ -53,11 +64,13 @@ export class ReplicaNodes implements Application {
   private sessions = 0;
   private asks = 0;
 
-  constructor(simulation: Simulation) {
+  constructor(simulation: Simulation, options: ReplicaNodesOptions = {}) {
+    this.options = options;
     this.simulation = simulation;
     this.votes = simulation.plan.quorum.votes;
-    this.checkers = replicaCheckers((invariant, text) => this.report(invariant, text));
-    for (const { id } of simulation.nodes) this.disks.set(id, new SimulatedDisk());
+    const report = (invariant: ReplicaInvariant, text: string): void => this.report(invariant, text);
+    this.checkers = [...replicaCheckers(report), ...(options.checkers ?? [])];
+    for (const { id } of simulation.nodes) this.disks.set(id, new SimulatedDisk(options.images?.get(id)));
     simulation.later(LOOK_MS, () => this.lookRound());
   }
 
@@ -67,13 +80,14 @@ export class ReplicaNodes implements Application {
     this.simulation.note(`BREACH of ${invariant}: ${text}`);
   }
 
-  /** A caller on this node. Nothing where the node is down, still, or has enough callers. */
-  ask(node: SimulatedNode, operation: Operation, asked: Omit<Asked, 'sawQuorum'>): void {
+  /** A caller on this node. False, and nothing, where the node is down, still, or has enough callers. */
+  ask(node: SimulatedNode, operation: Operation, asked: Omit<Asked, 'sawQuorum'>): boolean {
     const running = this.runningOn(node);
-    if (running === null || this.simulation.now < node.pausedUntil || running.asked.size >= MOST_WAITING) return;
+    if (running === null || this.simulation.now < node.pausedUntil || running.asked.size >= MOST_WAITING) return false;
     this.asks += 1;
     running.asked.set(this.asks, { ...asked, sawQuorum: running.quorum.quorate });
     this.step(node, running, { kind: 'submit', id: this.asks, operation, mtimeS: 1_000 });
+    return true;
   }
 
   /** The faults are over, and all had time. */
@@ -97,6 +111,7 @@ export class ReplicaNodes implements Application {
     const opened = Replica.open({
       ...{ self: node.id, mode: 'cluster', session: this.sessions, hash: sha, image },
       ...{ graceMs: GRACE_MS, patienceMs: PATIENCE_MS },
+      ...(this.options.largePieces === true ? {} : { pieceBytes: PIECE_BYTES, underWayBytes: UNDER_WAY_BYTES }),
     });
     if (!opened.ok) return this.report('acknowledged-kept', `the disk of node ${node.id} has no tree: ${opened.error}`);
     const quorum: Quorum = { quorate: false, needed: Infinity, votes: this.votes };
@@ -117,7 +132,9 @@ export class ReplicaNodes implements Application {
     if (running === null) return;
     running.ring = ring;
     running.quorum = { ...this.quorumOf(node), quorate: false };
-    this.step(node, running, { kind: 'view', ring, members, quorum: running.quorum });
+    // In every other run the sequence is no help: a node without a disk, whose clock was set back, begins anew.
+    const told = this.simulation.plan.seed % 2 === 0 ? ring : { ...ring, sequence: 4 };
+    this.step(node, running, { kind: 'view', ring: told, members, quorum: running.quorum });
   }
 
   standing(node: SimulatedNode): void {
@@ -253,6 +270,10 @@ export class ReplicaNodes implements Application {
   private quorumOf(node: SimulatedNode): Quorum {
     const status = quorumStatus(node.quorum);
     return { quorate: node.standing().quorate, needed: status.quorum, votes: this.votes };
+  }
+  /** Has the node the state of its view? */
+  isSynced(node: SimulatedNode): boolean {
+    return this.runningOn(node)?.replica.status().synced ?? false;
   }
   private runningOn(node: SimulatedNode): Running | null {
     return node.up ? (this.running.get(node.id) ?? null) : null;

@@ -108,7 +108,8 @@ class ReplicaStorm {
       // All want the same lock at about the same time.
       if (chance.happens(0.3)) this.locks += 1;
       const name = `lock${this.locks}`;
-      return this.replicas.ask(node, { kind: 'mkdir', path: name }, { node: node.id, name, kind: 'exclusive' });
+      this.replicas.ask(node, { kind: 'mkdir', path: name }, { node: node.id, name, kind: 'exclusive' });
+      return;
     }
     this.names += 1;
     const name = `f${this.names}`;

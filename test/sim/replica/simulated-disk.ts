@@ -20,6 +20,13 @@ export class SimulatedDisk {
   /** Names of files that are on it, in the root directory. */
   readonly names = new Set<string>();
 
+  constructor(image: ReplicaImage = FRESH_IMAGE) {
+    const { nodes, sessions, ...rest } = image;
+    this.nodes = new Map(nodes.map((node) => [node.inode, node]));
+    this.sessions = new Map(sessions.map((row) => [row.node, row]));
+    this.rest = rest;
+  }
+
   /** Records that wait or are being written. */
   get backlog(): number {
     return this.waiting.length + (this.underWay?.length ?? 0);
@@ -75,13 +82,14 @@ export class SimulatedDisk {
         this.rest = { ...this.rest, branch, lineage, version, localFrom: null };
         return;
       }
-      case 'replace': {
-        const { nodes, sessions, ...rest } = record.image;
-        this.nodes = new Map(nodes.map((node) => [node.inode, node]));
+      case 'adopt': {
+        const { sessions, ...rest } = record.rest;
+        for (const inode of record.removed) this.nodes.delete(inode);
+        for (const node of record.put) this.nodes.set(node.inode, node);
         this.sessions = new Map(sessions.map((row) => [row.node, row]));
         this.rest = rest;
         this.names.clear();
-        for (const { name } of nodes) this.names.add(name);
+        for (const { name } of this.nodes.values()) this.names.add(name);
         return;
       }
       case 'operation': {

@@ -37,14 +37,14 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'an operation of unknown fate is taken for done',
-    ...{ file: core('replica'), find: 'if (this.database.contains(self, session, entry.counter)) {' },
-    replace: "if (entry.progress.kind === 'unknown' || this.database.contains(self, session, entry.counter)) {",
+    ...{ file: core('own-operations'), find: 'if (database.contains(self, session, entry.counter)) {' },
+    replace: "if (entry.progress.kind === 'unknown' || database.contains(self, session, entry.counter)) {",
     ...{ caughtBy: 'stored-by-majority', nodes: 3 },
   },
   {
     name: 'a state taken from another is not put on disk',
-    ...{ file: core('replica'), find: 'if (this.database === before) this.store(record, then);' },
-    replace: 'if (before !== null) this.store(record, then);',
+    ...{ file: core('holdings'), find: "record: { kind: 'adopt', put," },
+    replace: "record: { kind: 'adopt', put: [],",
     ...{ caughtBy: 'acknowledged-kept', nodes: 3 },
   },
   {
@@ -55,14 +55,8 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'what may have been done is answered as not done',
-    ...{ file: core('replica'), find: "entry.progress.kind === 'held' ? 'EACCES' : 'EIO'", replace: "'EACCES'" },
+    ...{ file: core('own-operations'), find: "entry.progress.kind === 'held' ? 'EACCES' : 'EIO'", replace: "'EACCES'" },
     ...{ caughtBy: 'refused-not-done', nodes: 3 },
-  },
-  {
-    name: 'one member that has promised opens the epoch for all',
-    ...{ file: core('agreement'), find: 'this.active = this.promises.size === this.members.length;' },
-    replace: 'this.active = true;',
-    ...{ caughtBy: 'replicas-identical', nodes: 3 },
   },
   {
     name: 'a new view goes on in the epoch of the last one',
@@ -71,7 +65,7 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'those behind keep the state they have',
-    ...{ file: core('replica'), find: 'this.database = incoming;', replace: '' },
+    ...{ file: core('holdings'), find: 'this.current = state;', replace: '' },
     ...{ caughtBy: 'replicas-identical', nodes: 3 },
   },
   {
@@ -81,7 +75,47 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'what was asked for before the view is forgotten',
-    ...{ file: core('replica'), find: 'else this.send(view, entry);', replace: 'else entry.deadline = Infinity;' },
+    ...{ file: core('own-operations'), find: "entry.progress = { kind: 'held' };\n        entry.deadline = Infinity;" },
+    replace: 'entry.deadline = Infinity;',
+    ...{ caughtBy: 'everybody-answered', nodes: 3 },
+  },
+  {
+    name: 'what was heard while the state was on its way is forgotten',
+    ...{
+      file: core('replica'),
+      find: 'for (const { sender, message } of heard) apply(database, view, sender, message);',
+    },
+    ...{ replace: 'void heard;', caughtBy: 'replicas-identical', nodes: 3 },
+  },
+  {
+    name: 'one that is behind takes what it hears for its own state',
+    ...{
+      file: core('replica'),
+      find: 'if (this.catchingUp !== null) {\n      if (this.catchingUp.hear(node, message)) return;',
+    },
+    replace:
+      'if (this.catchingUp !== null && this.catchingUp.state !== null) {\n      if (this.catchingUp.hear(node, message)) return;',
+    ...{ caughtBy: 'replicas-identical', nodes: 3 },
+  },
+  {
+    name: 'the leader sends what it has now and not what the plan was made of',
+    ...{ file: core('transfer'), find: 'this.frozen = { nodes: [...database.tree.all()], rest: database.rest() };' },
+    replace:
+      'this.frozen = { get nodes() { return [...database.tree.all()]; }, get rest() { return database.rest(); } };',
+    ...{ caughtBy: 'replicas-identical', nodes: 3 },
+  },
+  {
+    name: 'entries that the leader has not are left with those behind',
+    ...{ file: core('transfer'), find: 'if (!ours.has(inode)) foreign.add(inode);', replace: 'void inode;' },
+    ...{ caughtBy: 'replicas-identical', nodes: 3 },
+  },
+  {
+    name: 'operations that wait for room are never sent',
+    ...{
+      file: core('replica'),
+      find: 'if (!done.ok) this.settle();\n    this.sendHeld();',
+      replace: 'if (!done.ok) this.settle();',
+    },
     ...{ caughtBy: 'everybody-answered', nodes: 3 },
   },
   {
