@@ -360,6 +360,16 @@ export class Group {
   }
 }
 
+/** All nodes of a group of this size, in sync. */
+export function formed(size: number): Group {
+  const group = new Group(size);
+  for (const node of group.nodes) group.start(node);
+  group.partition([group.nodes], 0);
+  group.settle();
+  return group;
+}
+export const has = (node: SimNode, path: string): boolean => node.replica?.tree.find(path).ok === true;
+
 /** A random number generator of one seed (mulberry32). */
 export function randomOf(seed: number): (below: number) => number {
   let state = seed >>> 0;
