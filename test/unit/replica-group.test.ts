@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formed, Group, has, type SimNode } from './replica-group.ts';
+import { formed, Group, has } from './replica-group.ts';
 import { encodeMessage } from '../../agent/replica/messages.ts';
 import { FRESH_IMAGE } from '../../agent/replica/types.ts';
 
