@@ -136,6 +136,7 @@ if (wanted.includes('node') || wanted.includes('e2e')) {
     { command: 'nsenter', debianPackage: 'util-linux' },
     { command: 'mount', debianPackage: 'mount' },
     { command: 'ps', debianPackage: 'procps' },
+    { command: 'strace', debianPackage: 'strace' },
     { file: '/usr/sbin/corosync', debianPackage: 'corosync' },
     { file: `/usr/lib/${triplet}/faketime/libfaketimeMT.so.1`, debianPackage: 'libfaketime' },
     { file: '/usr/bin/chromium', debianPackage: 'chromium' },
