@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { eventLog } from '../event-log.ts';
 import { backupsIn } from '../mount/backups.ts';
-import { moveAside, restoreFrom } from '../mount/restore.ts';
+import { restoreFrom } from '../mount/restore.ts';
 import { checkDatabase, holderOf, type CheckReport } from '../mount/store-check.ts';
 import { DATABASE } from '../mount/store.ts';
 import type { NodeLayout } from '../node-layout.ts';
@@ -65,10 +65,10 @@ export function runRestore(args: readonly string[], layout: NodeLayout): number 
 }
 
 const CLUSTER_TEXT = `In a cluster the most advanced database of the nodes that are together wins. A node that is restored alone
-therefore takes the present tree from the others again, and its older state is gone. To take the whole cluster
-back, stop pmxcfs on all nodes, restore the same backup on one, run \`pmxcfs restore --from-cluster\` on the
-others, and start them all. Until a restored node has been with the others once, do not run the cluster on
-it and nodes that were away: writes that only the others had would be lost.`;
+therefore takes the present tree from the others again, and its older state is gone. Until then its vote does not
+count for the tree: nothing is written before the nodes that were not restored are a majority by themselves, or all
+nodes are there, so that no write that was acknowledged is lost. To take the whole cluster back, stop pmxcfs on all
+nodes, restore the same backup on one, run \`pmxcfs restore --from-cluster\` on the others, and start them all.`;
 
 function fromBackup(backup: string, layout: NodeLayout): number {
   if (!existsSync(backup)) return missing(backup);
@@ -91,9 +91,9 @@ function fromOthers(layout: NodeLayout): number {
     complain(`This node is in no cluster (${layout.corosyncConf} is not there): nobody could give it the tree.`);
     return EXIT.bad;
   }
-  const aside = moveAside(layout.treeState, 'given-up');
-  note(layout, `the node begins with no database; the former one is ${aside ?? 'not there: there was none'}`);
-  out(aside === null ? 'There is no database.' : `The former database is ${aside}.`);
+  const aside = restoreFrom(null, layout.treeState);
+  note(layout, `the node begins with an empty database; the former one is ${aside ?? 'not there: there was none'}`);
+  out(aside === null ? 'There was no database before.' : `The former database is ${aside}.`);
   out('When pmxcfs starts, it takes the tree from the others as soon as there is quorum.');
   return EXIT.good;
 }

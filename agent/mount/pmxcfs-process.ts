@@ -9,6 +9,7 @@ import { ControlServer } from './control-server.ts';
 import { FuseMount } from './fuse-mount.ts';
 import { whyNoMount } from './fuse/device.ts';
 import { CONF, Gate } from './gate.ts';
+import { noteTookPart, replaceLost } from './restore.ts';
 import { StatusGroup } from './status-group.ts';
 import { StoreThread } from './store-thread.ts';
 import { TreeService } from './tree-service.ts';
@@ -54,7 +55,10 @@ export class PmxcfsProcess {
 
   /** Mounts where that is possible here. Rejects with what is wrong; nothing is left behind then. */
   static async start(options: PmxcfsOptions): Promise<PmxcfsProcess> {
-    const { store, image } = await StoreThread.open(options.layout.treeState);
+    const { layout, engine, log } = options;
+    if (engine !== null && replaceLost(layout.home, layout.treeState))
+      log('warning', `the database in ${layout.treeState} is gone: this node takes the tree from the others`);
+    const { store, image } = await StoreThread.open(layout.treeState);
     let made: PmxcfsProcess | null = null;
     try {
       made = new PmxcfsProcess(options, store, image);
@@ -100,6 +104,7 @@ export class PmxcfsProcess {
         status: (status) => {
           this.#mount?.setWritable(status.accepting);
           const { writability } = status;
+          if (engine !== null && status.synced) noteTookPart(layout.home);
           this.#logWritability(status);
           this.#control.statusChanged(this.status());
           if (writability.kind === 'writable') this.#confChanged();

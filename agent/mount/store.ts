@@ -50,6 +50,8 @@ const SCHEMA = `
     done TEXT NOT NULL
   ) STRICT;
 `;
+/** A row: what this node acknowledged may not be in here (ReplicaImage). A table of its own, so that every backup can get it. */
+const FORGETFUL = 'CREATE TABLE IF NOT EXISTS forgetful (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT;';
 
 /** The file cannot be used as it is. The message says what to do. */
 export class StoreDamaged extends Error {
@@ -106,7 +108,7 @@ export class Store {
       database.exec('BEGIN EXCLUSIVE; COMMIT;');
       const check = database.prepare('PRAGMA quick_check(1)').get() as { quick_check?: string } | undefined;
       if (check?.quick_check !== 'ok') throw new StoreDamaged(damaged(file, check?.quick_check ?? 'no answer'));
-      database.exec(SCHEMA);
+      database.exec(SCHEMA + FORGETFUL);
       const written = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy?: number } | undefined;
       if (written?.busy !== 0) throw new DiskRefuses(`the log of ${file} cannot be written back`, false, null);
       syncDirectory(directory);
@@ -132,8 +134,10 @@ export class Store {
 
   /** What the file holds; FRESH_IMAGE for a new one. Throws StoreDamaged. */
   load(): ReplicaImage {
+    const isForgetful = this.#database.prepare('SELECT * FROM forgetful').get() !== undefined;
+    const forgetful = isForgetful ? ({ forgetful: true } as const) : {};
     const state = this.#database.prepare('SELECT * FROM state').get() as StateRow | undefined;
-    if (state === undefined) return FRESH_IMAGE;
+    if (state === undefined) return { ...FRESH_IMAGE, ...forgetful };
     const file = join(this.#directory, DATABASE);
     if (state.format !== FORMAT) {
       throw new StoreDamaged(
@@ -157,6 +161,7 @@ export class Store {
           floor: row.floor,
           done: JSON.parse(row.done) as number[],
         })),
+        ...forgetful,
       };
     } catch (error) {
       throw new StoreDamaged(damaged(file, error instanceof Error ? error.message : String(error)));
@@ -224,6 +229,7 @@ export class Store {
       case 'local':
         return this.#set('local_from = ?', record.from);
       case 'epoch': {
+        this.#database.exec('DELETE FROM forgetful');
         const { version, branch, lineage } = record;
         const columns = 'epoch = ?, position = ?, branch = ?, lineage = ?, local_from = NULL';
         return this.#set(columns, version.epoch, version.index, branch, JSON.stringify(lineage));
@@ -236,7 +242,7 @@ export class Store {
   #adopt({ put, removed, rest }: Extract<StoreRecord, { kind: 'adopt' }>): void {
     for (const inode of removed) this.#remove.run(inode);
     for (const node of put) this.#entry(node);
-    this.#database.exec('DELETE FROM session; DELETE FROM state;');
+    this.#database.exec('DELETE FROM session; DELETE FROM state; DELETE FROM forgetful;');
     for (const row of rest.sessions) this.#row(row);
     const { version, branch, promised, localFrom, nextInode } = rest;
     const columns = 'epoch = ?, position = ?, branch = ?, promised = ?, local_from = ?, lineage = ?, next_inode = ?';
@@ -286,6 +292,18 @@ export class Store {
 
   close(): void {
     closeQuietly(this.#database);
+  }
+}
+
+/** Notes in a database that nobody has open that what its node acknowledged may not be in it. Makes an empty one. */
+export function markForgetful(file: string): void {
+  const database = new DatabaseSync(file);
+  try {
+    database.exec(`PRAGMA synchronous = FULL; ${FORGETFUL} INSERT OR IGNORE INTO forgetful VALUES (1);`);
+    // Into the file itself: it is about to get another name, and its log is not.
+    database.exec('PRAGMA journal_mode = DELETE');
+  } finally {
+    database.close();
   }
 }
 

@@ -324,6 +324,7 @@ function quorumOf(status: EngineStatus, ring: RingId): Quorum {
   return {
     quorate: current && status.quorum.quorate,
     needed: status.quorum.quorum,
+    expected: status.quorum.expectedVotes,
     votes: new Map(status.members.map((member) => [member.nodeId, member.votes])),
   };
 }

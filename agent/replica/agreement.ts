@@ -9,6 +9,9 @@
  *      views share a member, whose note keeps the second off the first's epoch;
  *   4. meanwhile those behind get the leader's state, and then apply what they have heard since. The others
  *      do not wait: an answer needs the word of those who have it on disk, and one without the state has not.
+ * A member that was restored from a backup, or whose database is gone, says so with where it stands. It may have
+ * acknowledged what none of the others has, so its vote does not count for knowing: 3 waits until the others are a
+ * majority without it, or until all nodes there are take part, and nobody else could know more.
  * A member that loses quorum within the view ends the round, and 2 begins again.
  */
 import type { NodeId, RingId } from '../totem/ids.ts';
@@ -24,6 +27,8 @@ export interface Plan {
   /** The leader's, and so everyone's when the plan is carried out. */
   readonly state: StateMessage;
   readonly behind: ReadonlySet<NodeId>;
+  /** Whose states may lack what they have acknowledged. */
+  readonly forgetful: ReadonlySet<NodeId>;
 }
 
 const TAG_BYTES = 16;
@@ -54,8 +59,10 @@ export function planOf(ring: RingId, states: ReadonlyMap<NodeId, StateMessage>):
   }
   if (best === null) return null;
   const { leader, state } = best;
-  const behind = [...states].filter(([, other]) => !isSameState(other, state)).map(([node]) => node);
-  return { leader, state, epoch: highest + 1, behind: new Set(behind) };
+  const those = (which: (other: StateMessage) => boolean): ReadonlySet<NodeId> =>
+    new Set([...states].filter(([, other]) => which(other)).map(([node]) => node));
+  const behind = those((other) => !isSameState(other, state));
+  return { leader, state, epoch: highest + 1, behind, forgetful: those(({ forgetful }) => forgetful) };
 }
 
 export class Agreement {
@@ -66,6 +73,8 @@ export class Agreement {
   round = 0;
   /** Set when all members' states are known. */
   plan: Plan | null = null;
+  /** This node has promised the plan's epoch in this round. */
+  promised = false;
   /** All members have written down the plan's epoch: operations are applied. */
   active = false;
   /** This node has said in this round where it stands. */
@@ -130,6 +139,15 @@ export class Agreement {
     return this.active;
   }
 
+  /** There is a plan, and too few of its members know what was acknowledged. */
+  lacksMemory({ needed, expected, votes }: Quorum): boolean {
+    const { plan } = this;
+    if (plan === null || this.active || plan.forgetful.size === 0) return false;
+    const votesOf = (nodes: readonly NodeId[]): number => nodes.reduce((sum, node) => sum + (votes.get(node) ?? 0), 0);
+    if (votesOf(this.members) >= expected) return false;
+    return votesOf(this.members.filter((node) => !plan.forgetful.has(node))) < needed;
+  }
+
   /** A sender's operation that comes in parts. */
   partsOf(sender: NodeId): Parts {
     let parts = this.incoming.get(sender);
@@ -141,6 +159,7 @@ export class Agreement {
   reset(): void {
     this.round += 1;
     this.plan = null;
+    this.promised = false;
     this.active = false;
     this.announced = false;
     this.states.clear();
@@ -153,13 +172,18 @@ export class Agreement {
 export function whyReadOnly(view: Agreement | null, quorum: Quorum, accepting: boolean, self: NodeId): string {
   if (view === null) return 'This node is not connected to the cluster.';
   if (!quorum.quorate) return 'There is no quorum.';
-  if (!accepting) return 'There is quorum, but pmxcfs runs on too few of the nodes.';
+  if (!accepting && !view.lacksMemory(quorum)) return 'There is quorum, but pmxcfs runs on too few of the nodes.';
   const strangers = view.strangers();
   if (strangers.length > 0) {
     const nodes = `${strangers.length === 1 ? 'node' : 'nodes'} ${strangers.join(', ')}`;
     return `The agent here and the one on ${nodes} are of different generations: install the same version on all nodes.`;
   }
   const { plan } = view;
+  if (plan !== null && view.lacksMemory(quorum)) {
+    const nodes = [...plan.forgetful].sort((left, right) => left - right);
+    const who = `${nodes.length === 1 ? 'Node' : 'Nodes'} ${nodes.join(', ')}`;
+    return `${who} may have forgotten what was written: the database was restored or is new. It goes on when more of the nodes that were not restored are here, or all nodes.`;
+  }
   if (plan?.behind.has(self) === true) return `This node is receiving the state of node ${plan.leader}.`;
   return 'The members are agreeing on the state.';
 }

@@ -3,7 +3,7 @@ import { ok, type Result } from '../result.ts';
 import type { Hash } from '../tree/snapshot.ts';
 import type { Errno } from '../tree/types.ts';
 import { Database, type Submission } from './database.ts';
-import type { StateMessage } from './messages.ts';
+import type { Place, StateMessage } from './messages.ts';
 import type { ReplicaImage, StoreRecord } from './types.ts';
 
 type RecordOf<Kind extends StoreRecord['kind']> = Extract<StoreRecord, { kind: Kind }>;
@@ -14,6 +14,7 @@ export class Holdings {
   /** Up to this index of its epoch the history is certainly the view's (replica.ts). */
   private settled: number;
   private localFrom: number | null;
+  private forgetful: boolean;
 
   private constructor(database: Database, image: ReplicaImage) {
     this.current = database;
@@ -21,6 +22,7 @@ export class Holdings {
     // What a stopped process had on disk it may have acknowledged; not what it wrote in local mode.
     this.settled = image.localFrom ?? database.version.index;
     this.localFrom = image.localFrom;
+    this.forgetful = image.forgetful === true;
   }
 
   /** What a stored image holds, or in words why it is damaged. */
@@ -34,9 +36,10 @@ export class Holdings {
   }
 
   /** For the members of a view to choose the most advanced one by. */
-  standing(hash: Hash): Pick<StateMessage, 'version' | 'branch' | 'settled' | 'promised' | 'digest'> {
-    const { current, settled, promised } = this;
-    return { version: current.version, branch: current.branch, settled, promised, digest: current.digest(hash) };
+  standing(hash: Hash): Omit<StateMessage, 'kind' | keyof Place> {
+    const { current, settled, promised, forgetful } = this;
+    const { version, branch } = current;
+    return { version, branch, settled, promised, digest: current.digest(hash), forgetful };
   }
 
   promise(epoch: number): RecordOf<'promise'> {
@@ -75,7 +78,7 @@ export class Holdings {
   }
 
   private begun(): void {
-    [this.settled, this.localFrom] = [0, null];
+    [this.settled, this.localFrom, this.forgetful] = [0, null, false];
   }
 
   /** Applies without the others: what to store, in order. */

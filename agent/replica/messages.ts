@@ -33,6 +33,8 @@ export interface StateMessage extends Place {
   readonly settled: number;
   readonly promised: number;
   readonly digest: Uint8Array;
+  /** What the sender has acknowledged may not be in its state (ReplicaImage). */
+  readonly forgetful: boolean;
 }
 /** The sender has written down that it goes on in `epoch`, with the leader's state or on the way to it. */
 export interface PromiseMessage extends Place {
@@ -135,7 +137,8 @@ function writeBody(out: ByteWriter, message: Exclude<ReplicaMessage, HelloMessag
       out.text(message.branch);
       out.integer(message.settled);
       out.integer(message.promised);
-      return out.bytes(message.digest);
+      out.bytes(message.digest);
+      return out.flag(message.forgetful);
     case 'promise':
       return out.integer(message.epoch);
     case 'difference':
@@ -183,7 +186,8 @@ function read(input: ByteReader): ReplicaMessage {
   switch (kind) {
     case 'state': {
       const [version, branch, settled, promised] = [readVersion(input), input.text(64), input.count(), input.count()];
-      return { kind, ...place, version, branch, settled, promised, digest: input.bytes(LONGEST_DIGEST).slice() };
+      const digest = input.bytes(LONGEST_DIGEST).slice();
+      return { kind, ...place, version, branch, settled, promised, digest, forgetful: input.flag() };
     }
     case 'promise':
       return { kind, ...place, epoch: input.count() };

@@ -67,7 +67,7 @@ export class Replica {
 
   private view: Agreement | null = null;
   private views = 0;
-  private quorum: Quorum = { quorate: false, needed: 1, votes: new Map() };
+  private quorum: Quorum = { quorate: false, needed: 1, expected: Infinity, votes: new Map() };
   /** This node leads, and others are behind. */
   private sending: Sending | null = null;
   /** This node is behind: until it has the leader's state, and what was delivered since. */
@@ -107,7 +107,7 @@ export class Replica {
   status(): ReplicaStatus {
     const local = this.config.mode === 'local';
     const synced = local || ((this.view?.active ?? false) && this.catchingUp === null);
-    const accepting = local || this.quorate;
+    const accepting = local || this.decides;
     return { writability: this.writability(synced, accepting), accepting, synced, version: this.database.version };
   }
 
@@ -203,6 +203,10 @@ export class Replica {
     const present = this.view?.members.reduce((sum, node) => sum + (votes.get(node) ?? 0), 0) ?? 0;
     return quorate && present >= needed && present > 0;
   }
+  /** Quorate, and able to come to a state (agreement.ts). */
+  private get decides(): boolean {
+    return this.quorate && this.view?.lacksMemory(this.quorum) !== true;
+  }
   private get grace(): number {
     return this.config.graceMs ?? GRACE_MS;
   }
@@ -237,6 +241,7 @@ export class Replica {
       if (view.tag !== null && view.announced) this.multicast({ kind: 'unready', tag: view.tag, round: view.round });
     } else if (this.quorate) {
       this.announce();
+      this.promise(view);
       this.settle();
     }
   }
@@ -296,7 +301,7 @@ export class Replica {
     const { behind, leader, state } = plan;
     if (behind.has(config.self)) this.catchingUp = new CatchingUp(database.tree, state.digest, config);
     if (leader === config.self && behind.size > 0) this.sending = new Sending(database, behind, config);
-    this.promise(view, plan);
+    this.promise(view);
     this.send(view, 'inventory', this.catchingUp?.begin() ?? []);
   }
 
@@ -305,8 +310,12 @@ export class Replica {
     for (const piece of pieces) this.multicast({ kind, tag: view.tag, round: view.round, ...piece });
   }
 
-  private promise(view: Agreement, plan: Plan): void {
-    if (view.tag === null) return;
+  /** Once in a round, as soon as those who take part know enough. */
+  private promise(view: Agreement): void {
+    const { plan } = view;
+    if (view.tag === null || plan === null || view.promised) return;
+    if (view.lacksMemory(this.quorum)) return this.own.refuseHeld();
+    view.promised = true;
     const then = { kind: 'promise', tag: view.tag, round: view.round, epoch: plan.epoch } as const;
     this.store(this.holdings.promise(plan.epoch), then);
   }
@@ -360,7 +369,7 @@ export class Replica {
     if ('data' in operation && operation.data.length > LIMITS.file) return refuse('EFBIG');
     const seconds = Math.floor(mtimeS);
     if (this.config.mode === 'local') return this.applyLocally(id, operation, seconds);
-    if (this.view === null || !this.quorate) return refuse('EACCES');
+    if (this.view === null || !this.decides) return refuse('EACCES');
     const bytes = encodeOperation(operation);
     // What the others could not read must not be sent.
     if (!decodeOperation(bytes).ok) return refuse('EINVAL');

@@ -9,6 +9,8 @@ export interface Quorum {
   readonly quorate: boolean;
   /** Votes needed (QuorumStatus.quorum). */
   readonly needed: number;
+  /** Votes of all nodes that are expected (QuorumStatus.expectedVotes): more than these there are not. */
+  readonly expected: number;
   readonly votes: ReadonlyMap<NodeId, number>;
 }
 
@@ -42,6 +44,11 @@ export interface ReplicaImage {
   readonly localFrom: number | null;
   readonly lineage: readonly Era[];
   readonly sessions: readonly SessionRow[];
+  /**
+   * What this node has acknowledged may not be in here: it was restored, or its database is gone. Until it has the state
+   * of the others, its vote says nothing about what was acknowledged. No epoch and no adopted state carries this on.
+   */
+  readonly forgetful?: true;
 }
 
 /** A database nobody ever wrote to. */
@@ -109,7 +116,7 @@ export type StoreRecord =
   | { readonly kind: 'promise'; readonly promised: number }
   /** Sets `localFrom`. */
   | { readonly kind: 'local'; readonly from: number }
-  /** Begins an epoch; `localFrom` becomes null. */
+  /** Begins an epoch; `localFrom` becomes null, and `forgetful` is gone. */
   | { readonly kind: 'epoch'; readonly version: Version; readonly branch: string; readonly lineage: readonly Era[] }
   /** What there is gives way to a state taken over: the entries that differ, and everything else of it. */
   | {

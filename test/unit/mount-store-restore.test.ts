@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { backupsDirectory, backupsIn, makeBackup } from '../../agent/mount/backups.ts';
-import { moveAside, restoreFrom } from '../../agent/mount/restore.ts';
+import { moveAside, noteTookPart, replaceLost, restoreFrom } from '../../agent/mount/restore.ts';
 import { checkDatabase, holderOf } from '../../agent/mount/store-check.ts';
 import { runJobs } from '../../agent/mount/store-thread.ts';
 import { Store, StoreDamaged, UNFINISHED_RESTORE } from '../../agent/mount/store.ts';
+import { FRESH_IMAGE, type ReplicaImage } from '../../agent/replica/types.ts';
 import { Tree } from '../../agent/tree/tree.ts';
 import { changed } from './mount-store-changes.ts';
 
@@ -147,5 +148,49 @@ describe('restore', () => {
     moveAside(directory, 'before-restore');
     writeFileSync(join(directory, UNFINISHED_RESTORE), 'half of it');
     assert.throws(() => Store.open(directory), /was broken off/);
+  });
+});
+
+describe('what a node may have forgotten', () => {
+  const imageOf = (directory: string): ReplicaImage => {
+    const store = Store.open(directory);
+    const image = store.load();
+    store.close();
+    return image;
+  };
+
+  test('a restored or emptied database says so, through restarts, until it has the state of an epoch', () => {
+    for (const record of [
+      { kind: 'epoch', version: { epoch: 9, index: 0 }, branch: 'ab', lineage: [] },
+      { kind: 'adopt', put: [], removed: [], rest: { ...FRESH_IMAGE, version: { epoch: 9, index: 4 } } },
+    ] as const) {
+      const [kept, directory] = [fresh(), fresh()];
+      filled(kept, 2);
+      filled(directory, 5);
+      restoreFrom(join(kept, 'config.db'), directory);
+      assert.equal(imageOf(directory).forgetful, true);
+      assert.equal(imageOf(directory).version.index, 2);
+      const store = Store.open(directory);
+      store.commit([{ kind: 'promise', promised: 9 }]);
+      assert.equal(store.load().forgetful, true, 'a promise is no state');
+      store.commit([record]);
+      store.close();
+      assert.equal(imageOf(directory).forgetful, undefined);
+      restoreFrom(null, directory);
+      assert.deepEqual(imageOf(directory), { ...FRESH_IMAGE, forgetful: true });
+    }
+  });
+
+  test('a database that is gone is told from one of a new node', () => {
+    const [home, directory] = [fresh(), fresh()];
+    assert.equal(replaceLost(home, directory), false);
+    assert.ok(!existsSync(directory), 'a new node');
+    noteTookPart(home);
+    filled(directory, 2);
+    assert.equal(replaceLost(home, directory), false);
+    rmSync(directory, { recursive: true });
+    assert.equal(replaceLost(home, directory), true);
+    assert.equal(imageOf(directory).forgetful, true);
+    assert.equal(replaceLost(home, directory), false, 'once');
   });
 });

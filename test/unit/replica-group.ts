@@ -26,8 +26,10 @@ export function applyRecord(image: ReplicaImage, record: StoreRecord): ReplicaIm
       return { ...image, promised: record.promised };
     case 'local':
       return { ...image, localFrom: record.from };
-    case 'epoch':
-      return { ...image, version: record.version, branch: record.branch, lineage: record.lineage, localFrom: null };
+    case 'epoch': {
+      const { forgetful: _, ...rest } = image;
+      return { ...rest, version: record.version, branch: record.branch, lineage: record.lineage, localFrom: null };
+    }
     case 'adopt': {
       const nodes = new Map<number, TreeNode>(image.nodes.map((node) => [node.inode, node]));
       for (const inode of record.removed) nodes.delete(inode);
@@ -214,7 +216,7 @@ export class Group {
   private quorumOf(node: SimNode): Quorum {
     const present = node.ring?.nodes.size ?? 0;
     node.quorumSeen = present >= this.needed;
-    return { quorate: node.quorumSeen, needed: this.needed, votes: this.votes };
+    return { quorate: node.quorumSeen, needed: this.needed, expected: this.nodes.length, votes: this.votes };
   }
 
   /** The node hears of a changed number of expected votes. */

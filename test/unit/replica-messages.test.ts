@@ -34,7 +34,14 @@ const piece = { bytes: fc.uint8Array({ maxLength: 60 }) };
 const count = fc.maxSafeNat();
 const stateMessage: fc.Arbitrary<StateMessage> = fc.record(
   {
-    ...{ kind: fc.constant('state' as const), ...place, branch: hex(16), settled: fc.nat(9), promised: fc.nat(9) },
+    ...{
+      kind: fc.constant('state' as const),
+      ...place,
+      branch: hex(16),
+      settled: fc.nat(9),
+      promised: fc.nat(9),
+      forgetful: fc.boolean(),
+    },
     version: fc.record({ epoch: fc.nat(4), index: fc.nat(9) }, plain),
     digest: fc.uint8Array({ minLength: 2, maxLength: 2 }),
   },
@@ -88,7 +95,7 @@ describe('messages between replicas', () => {
     );
   });
   test('a replica takes any bytes from the group without harm', () => {
-    const quorum = { quorate: true, needed: 1, votes: new Map([[nodeId(1), 1]]) };
+    const quorum = { quorate: true, needed: 1, expected: 9, votes: new Map([[nodeId(1), 1]]) };
     fc.assert(
       fc.property(fc.array(fc.oneof(message.map(encodeMessage), fc.uint8Array({ maxLength: 60 }))), (payloads) => {
         const opened = Replica.open({ self: nodeId(1), mode: 'cluster', session: 1, hash: sha, image: FRESH_IMAGE });
@@ -147,7 +154,7 @@ describe('who leads', () => {
     );
   });
   test('a fresh database always loses', () => {
-    const fresh = { kind: 'state', tag: '', round: 0, branch: '', settled: 0, promised: 0 } as const;
+    const fresh = { kind: 'state', tag: '', round: 0, branch: '', settled: 0, promised: 0, forgetful: false } as const;
     const [empty, local] = [0, 7].map((index) => ({
       ...{ ...fresh, version: { epoch: 0, index }, digest: Uint8Array.of(index) },
     }));
@@ -168,7 +175,7 @@ describe('acknowledgements', () => {
   const votes = new Map(members.map((node) => [node, 1]));
   test('safe is what members with enough votes have', () => {
     const acks = new Acks();
-    const quorum = { quorate: true, needed: 2, votes };
+    const quorum = { quorate: true, needed: 2, expected: 9, votes };
     assert.equal(acks.safe(members, quorum), -1);
     acks.note(nodeId(1), 7);
     assert.equal(acks.safe(members, quorum), -1);
@@ -181,12 +188,12 @@ describe('acknowledgements', () => {
     const acks = new Acks();
     acks.note(nodeId(2), 4);
     const heavy = new Map(votes).set(nodeId(2), 3);
-    assert.equal(acks.safe(members, { quorate: true, needed: 3, votes: heavy }), 4);
+    assert.equal(acks.safe(members, { quorate: true, needed: 3, expected: 9, votes: heavy }), 4);
   });
   test('where one vote is quorum, two nodes that are there still both store', () => {
     const acks = new Acks();
     const two = members.slice(0, 2);
-    const quorum = { quorate: true, needed: 1, votes };
+    const quorum = { quorate: true, needed: 1, expected: 9, votes };
     acks.note(nodeId(1), 4);
     assert.equal(acks.safe(two, quorum), -1);
     assert.equal(acks.safe([nodeId(1)], quorum), 4);

@@ -114,7 +114,7 @@ export class ReplicaNodes implements Application {
       ...(this.options.largePieces === true ? {} : { pieceBytes: PIECE_BYTES, underWayBytes: UNDER_WAY_BYTES }),
     });
     if (!opened.ok) return this.report('acknowledged-kept', `the disk of node ${node.id} has no tree: ${opened.error}`);
-    const quorum: Quorum = { quorate: false, needed: Infinity, votes: this.votes };
+    const quorum: Quorum = { quorate: false, needed: Infinity, expected: Infinity, votes: this.votes };
     const running: Running = {
       ...{ replica: opened.value, life: node.life, asked: new Map(), unsent: [], ring: null, quorum },
     };
@@ -269,7 +269,12 @@ export class ReplicaNodes implements Application {
 
   private quorumOf(node: SimulatedNode): Quorum {
     const status = quorumStatus(node.quorum);
-    return { quorate: node.standing().quorate, needed: status.quorum, votes: this.votes };
+    return {
+      quorate: node.standing().quorate,
+      needed: status.quorum,
+      expected: status.expectedVotes,
+      votes: this.votes,
+    };
   }
   /** Has the node the state of its view? */
   isSynced(node: SimulatedNode): boolean {
