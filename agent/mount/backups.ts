@@ -1,4 +1,7 @@
-/** Copies of the database that are kept for a person: made at the start, daily, and before what cannot be undone. */
+/**
+ * Copies of the database that are kept for a person: made at the start, which is before a node takes over the state of a
+ * cluster, and daily. What a step takes the place of is kept by itself (Store.setAside, restore.ts).
+ */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileStamp } from './stable-files.ts';
@@ -11,6 +14,7 @@ const HOUR_MS = 3_600_000;
 const APART_MS = 6 * HOUR_MS;
 export const BACKUP_EVERY_MS = 24 * HOUR_MS;
 
+const UNFINISHED = /\.unfinished(-journal|-wal)?$/;
 const NAME = /^config-(\d{4}-\d\d-\d\dT[\d-]+Z)\.db$/;
 
 export interface Backup {
@@ -42,16 +46,18 @@ function inDirectory(directory: string, counts: (name: string) => boolean): Back
     });
 }
 
-/** Makes one and lets the oldest go. `always`: also where the last one is recent. Null: it is. Throws DiskRefuses. */
-export function makeBackup(store: Store, directory: string, now: Date, always: boolean): string | null {
+/** Makes one and lets the oldest go. Null: the last one is recent. Rejects as Store.backUp does. */
+export async function makeBackup(store: Store, directory: string, now: Date): Promise<string | null> {
   const folder = backupsDirectory(directory);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const own = inDirectory(folder, (name) => NAME.test(name)).sort((left, right) => right.madeMs - left.madeMs);
   const last = own[0]?.madeMs ?? -Infinity;
   // A clock that was set back leaves backups of the future.
-  if (!always && Math.abs(now.getTime() - last) < APART_MS) return null;
+  if (Math.abs(now.getTime() - last) < APART_MS) return null;
+  // What a process that was ended meanwhile has left.
+  for (const name of readdirSync(folder)) if (UNFINISHED.test(name)) rmSync(join(folder, name), { force: true });
   const file = join(folder, `config-${fileStamp(now)}.db`);
-  store.copyTo(file);
+  await store.backUp(file);
   for (const { file: old } of own.slice(MOST - 1)) rmSync(old, { force: true });
   return file;
 }

@@ -1,5 +1,6 @@
 /** Files that are there after a power cut: synced, and so is the directory that names them. */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 export function syncFile(path: string): void {
   const fd = openSync(path, 'r');
@@ -7,6 +8,16 @@ export function syncFile(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The same where a large file must not hold up this thread. */
+export async function syncLater(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -11,29 +11,28 @@ import { startThread } from './start-thread.ts';
 import { DiskRefuses, Store, StoreDamaged } from './store.ts';
 
 /** What the disk has to do, in order. Records in a row share one transaction. */
-export type StoreJob =
-  | { readonly kind: 'record'; readonly record: StoreRecord }
-  | { readonly kind: 'set-aside' }
-  | { readonly kind: 'backup'; readonly always: boolean };
+export type StoreJob = { readonly kind: 'record'; readonly record: StoreRecord } | { readonly kind: 'set-aside' };
 
-/** What became of a copy that was asked for. `none`: the last backup is recent. */
-export type StoreCopy =
+/** What became of a backup that was asked for. `none`: the last one is recent. */
+export type StoreBackup =
   | { readonly kind: 'made'; readonly file: string }
   | { readonly kind: 'none' }
   | { readonly kind: 'failed'; readonly words: string };
 
 export interface StoreDone {
-  /** One for each job that asked for a copy. */
-  readonly copies: readonly StoreCopy[];
+  /** A file for each job that set something aside. */
+  readonly aside: readonly string[];
 }
 
 interface Request {
   readonly id: number;
-  readonly ask: { readonly kind: 'jobs'; readonly jobs: readonly StoreJob[] } | { readonly kind: 'space' | 'close' };
+  readonly ask:
+    { readonly kind: 'jobs'; readonly jobs: readonly StoreJob[] } | { readonly kind: 'backup' | 'space' | 'close' };
 }
 type Said =
   | { readonly kind: 'opened'; readonly image: ReplicaImage }
-  | { readonly kind: 'done'; readonly copies: readonly StoreCopy[] }
+  | ({ readonly kind: 'done' } & StoreDone)
+  | { readonly kind: 'backup'; readonly backup: StoreBackup }
   | { readonly kind: 'failed'; readonly failure: Failure };
 interface Answer {
   readonly id: number;
@@ -90,7 +89,13 @@ export class StoreThread {
   /** Resolves when all is on stable storage. After a rejection nothing may be handed over any more. */
   async run(jobs: readonly StoreJob[]): Promise<StoreDone> {
     const said = await this.#ask({ kind: 'jobs', jobs });
-    return { copies: said.kind === 'done' ? said.copies : [] };
+    return { aside: said.kind === 'done' ? said.aside : [] };
+  }
+
+  /** Beside what is run: commits go on meanwhile. */
+  async backUp(): Promise<StoreBackup> {
+    const said = await this.#ask({ kind: 'backup' });
+    return said.kind === 'backup' ? said.backup : { kind: 'none' };
   }
 
   /** Is there room again on a disk that was full? */
@@ -160,19 +165,21 @@ export function runStoreThread(data: unknown): void {
     return { kind: 'opened', image: opened.load() };
   });
   port.on('message', ({ id, ask }: Request) => {
+    if (ask.kind === 'backup' && store !== null)
+      return void backUp(store, directory).then((backup) => say(id, { kind: 'backup', backup }));
     guarded(id, () => {
       if (store === null) throw new Error('the store is not open');
-      if (ask.kind === 'jobs') return { kind: 'done', copies: runJobs(store, directory, ask.jobs) };
+      if (ask.kind === 'jobs') return { kind: 'done', aside: runJobs(store, ask.jobs) };
       if (ask.kind === 'space') writeSpace(directory);
       else store.close();
-      return { kind: 'done', copies: [] };
+      return { kind: 'done', aside: [] };
     });
   });
 }
 
 /** Throws what Store.commit and Store.setAside throw. */
-export function runJobs(store: Store, directory: string, jobs: readonly StoreJob[]): StoreCopy[] {
-  const copies: StoreCopy[] = [];
+export function runJobs(store: Store, jobs: readonly StoreJob[]): string[] {
+  const aside: string[] = [];
   let records: StoreRecord[] = [];
   const commit = (): void => {
     if (records.length > 0) store.commit(records);
@@ -184,23 +191,19 @@ export function runJobs(store: Store, directory: string, jobs: readonly StoreJob
       continue;
     }
     commit();
-    copies.push(
-      job.kind === 'set-aside'
-        ? { kind: 'made', file: store.setAside('set-aside') }
-        : backUp(store, directory, job.always),
-    );
+    aside.push(store.setAside('set-aside'));
   }
   commit();
-  return copies;
+  return aside;
 }
 
 /**
  * A backup is for a bad day; that there is none must not make one. A disk with room for writes and not for a copy of the
  * whole database would otherwise count as full, be found free, and count as full again.
  */
-function backUp(store: Store, directory: string, always: boolean): StoreCopy {
+export async function backUp(store: Store, directory: string): Promise<StoreBackup> {
   try {
-    const file = makeBackup(store, directory, new Date(), always);
+    const file = await makeBackup(store, directory, new Date());
     return file === null ? { kind: 'none' } : { kind: 'made', file };
   } catch (error) {
     return { kind: 'failed', words: failureOf(error).words };

@@ -8,17 +8,19 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { nodeId } from '../totem/ids.ts';
 import { decodeName, encodeName } from '../tree/names.ts';
 import { FRESH_IMAGE, type Era, type ReplicaImage, type SessionRow, type StoreRecord } from '../replica/types.ts';
 import type { TreeNode } from '../tree/types.ts';
-import { fileStamp, syncDirectory, syncFile } from './stable-files.ts';
+import { fileStamp, syncDirectory, syncFile, syncLater } from './stable-files.ts';
 
 export const DATABASE = 'config.db';
 /** Beside the database while `pmxcfs restore` puts another in its place. */
 export const UNFINISHED_RESTORE = `${DATABASE}.restored.unfinished`;
 const FORMAT = 1;
+/** Of 4 KiB: what a commit may have to wait for while a backup is made. */
+const PAGES_AT_ONCE = 64;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS entry (
@@ -266,22 +268,40 @@ export class Store {
     this.#put.run(inode, parent, encodeName(node.name), directory, mtimeS, version.epoch, version.index, writer, data);
   }
 
-  /** Copies what is there now into a file beside it, on stable storage. Gives the copy's path. */
+  /** Copies what is there now into a file beside it, on stable storage; a commit has to wait. Gives the copy's path. */
   setAside(why: string): string {
     const base = join(this.#directory, `${DATABASE}.${why}-${fileStamp(new Date())}`);
     let file = base;
     for (let count = 2; existsSync(file); count += 1) file = `${base}-${count}`;
-    this.copyTo(file);
+    this.#copyTo(file);
     return file;
   }
 
   /** Writes a copy that is whole or not there at all. Throws DiskRefuses. */
-  copyTo(file: string): void {
+  #copyTo(file: string): void {
     const unfinished = `${file}.unfinished`;
     rmSync(unfinished, { force: true });
     try {
       this.#database.prepare('VACUUM INTO ?').run(unfinished);
       syncFile(unfinished);
+      renameSync(unfinished, file);
+      syncDirectory(dirname(file));
+    } catch (error) {
+      rmSync(unfinished, { force: true });
+      throw diskRefuses(file, error) ?? error;
+    }
+  }
+
+  /**
+   * The same without holding up commits for longer than a few pages take; it has what is committed meanwhile, too.
+   * Rejects with DiskRefuses, or when this store is closed before the end.
+   */
+  async backUp(file: string): Promise<void> {
+    const unfinished = `${file}.unfinished`;
+    rmSync(unfinished, { force: true });
+    try {
+      await backup(this.#database, unfinished, { rate: PAGES_AT_ONCE });
+      await syncLater(unfinished);
       renameSync(unfinished, file);
       syncDirectory(dirname(file));
     } catch (error) {

@@ -12,7 +12,7 @@ import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
 import { BACKUP_EVERY_MS } from './backups.ts';
 import { DiskRefuses, StoreDamaged } from './store.ts';
-import type { StoreCopy, StoreJob, StoreThread } from './store-thread.ts';
+import type { StoreJob, StoreThread } from './store-thread.ts';
 
 export const GROUP = 'pmxcfs';
 
@@ -39,7 +39,7 @@ export interface TreeEvents {
 }
 
 export interface TreeServiceOptions {
-  readonly store: Pick<StoreThread, 'run' | 'hasSpace'>;
+  readonly store: Pick<StoreThread, 'run' | 'backUp' | 'hasSpace'>;
   /** What the store held when it was opened. */
   readonly image: ReplicaImage;
   readonly self: NodeId;
@@ -99,8 +99,8 @@ export class TreeService {
   /** Joins the group. What the engine says from now on reaches the replica. */
   async start(): Promise<void> {
     const { engine } = this.#options;
-    this.#enqueue({ kind: 'backup', always: false });
-    this.#backup = setInterval(() => this.#enqueue({ kind: 'backup', always: false }), BACKUP_EVERY_MS / 4);
+    void this.#backUp();
+    this.#backup = setInterval(() => void this.#backUp(), BACKUP_EVERY_MS / 4);
     if (engine === null) return;
     this.#comparing = setInterval(() => {
       if (this.#diskFault === null) this.#step({ kind: 'compare' });
@@ -246,10 +246,13 @@ export class TreeService {
   async #write(jobs: readonly StoreJob[], ticket: number): Promise<void> {
     const watch = this.#watchDisk();
     try {
-      const { copies } = await this.#options.store.run(jobs);
+      const { aside } = await this.#options.store.run(jobs);
       clearInterval(watch);
       if (this.#diskFault !== null) return this.#options.events.fault('the disk answers again');
-      this.#sayCopies(jobs, copies);
+      for (const file of aside) {
+        const words = "what this node had written alone gives way to the cluster's";
+        this.#options.events.log('warning', `${words}; it is kept in ${file}`);
+      }
       if (!this.#closed) this.#step({ kind: 'stored', ticket });
     } catch (error) {
       clearInterval(watch);
@@ -258,16 +261,18 @@ export class TreeService {
     }
   }
 
-  #sayCopies(jobs: readonly StoreJob[], copies: readonly StoreCopy[]): void {
-    const { log } = this.#options.events;
-    for (const [at, job] of jobs.filter(({ kind }) => kind !== 'record').entries()) {
-      const copy = copies[at];
-      if (job.kind === 'set-aside' && copy?.kind === 'made') {
-        log('warning', `what this node had written alone gives way to the cluster's; it is kept in ${copy.file}`);
-      }
-      if (copy?.kind === 'failed') {
-        log('warning', `no backup of the database was made: ${copy.words}. The tree itself is not affected.`);
-      }
+  async #backUp(): Promise<void> {
+    if (this.#diskFault !== null) return;
+    const failed = (words: string): void => {
+      if (this.#closed) return;
+      const { log } = this.#options.events;
+      log('warning', `no backup of the database was made: ${words}. The tree itself is not affected.`);
+    };
+    try {
+      const made = await this.#options.store.backUp();
+      if (made.kind === 'failed') failed(made.words);
+    } catch (error) {
+      failed(error instanceof Error ? error.message : String(error));
     }
   }
 
