@@ -1,4 +1,5 @@
 /** The mount as the replicating thread sees it: a serving thread that is told of changes and hands over operations. */
+import { spawn } from 'node:child_process';
 import type { Worker } from 'node:worker_threads';
 import { splitPath } from '../tree/names.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -7,13 +8,22 @@ import { mountFuse, type FuseDevice } from './fuse/device.ts';
 import { notifyNow, reply } from './fuse/device-writes.ts';
 import { namesValidS } from './fuse/init.ts';
 import { Invalidation } from './fuse/invalidation.ts';
-import type { FromServing, KeepingData, LateAnswer, ServingData, ToServing } from './fuse/messages.ts';
+import type {
+  DeviceNumber,
+  FromKeeping,
+  FromServing,
+  KeepingData,
+  LateAnswer,
+  ServingData,
+  ToServing,
+} from './fuse/messages.ts';
 import { wakeReader } from './fuse/notify.ts';
 import { answer, attributesOut, entryOut, failure, FOPEN, openOut, writeOut } from './fuse/protocol.ts';
 import { TreeView } from './fuse/view.ts';
 import { Waiting } from './fuse/waiting.ts';
 import { startThread } from './start-thread.ts';
 import type { VirtualPart } from './virtual/virtual-files.ts';
+import { Replayer } from './watchers/replayer.ts';
 
 export interface MountPort {
   readonly hostname: string;
@@ -24,6 +34,7 @@ export interface MountPort {
   submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void;
   /** Somebody wrote to `.debug`. */
   debug(on: boolean): void;
+  warn(words: string): void;
   /** The mount was lost: somebody else unmounted it, or it broke. */
   lost(reason: string): void;
 }
@@ -51,7 +62,10 @@ export class FuseMount {
   /** Paths that operations of this mount are about, and how many of them are under way. */
   readonly #underWay = new Map<string, number>();
   readonly #ended: Promise<void>;
+  /** Wakes those who watch; null where they cannot be seen. */
+  readonly #replayer: Replayer | null;
   #told = 0;
+  #isWaking = false;
   #closing = false;
 
   /** Mounts and serves. Rejects with mount's words. */
@@ -70,21 +84,28 @@ export class FuseMount {
     const { fd } = device;
     const waiting = this.#waiting.memory;
     const data: ServingData = { ringmasterThread: 'fuse', fd, hostname, startTimeS, waiting };
-    const keeping: KeepingData = { ringmasterThread: 'fuse-keeper', fd, waiting };
+    const keeping: KeepingData = { ringmasterThread: 'fuse-keeper', fd, waiting, device: device.number };
     this.#worker = startThread(data, { maxYoungGenerationSizeMb: SERVING_YOUNG_MB });
     this.#keeper = startThread(keeping, { maxYoungGenerationSizeMb: KEEPER_YOUNG_MB });
     this.#keeper.unref();
+    this.#replayer = device.number === null ? null : this.#openReplayer(device.number);
+    this.#keeper.on('message', ({ watched }: FromKeeping) => {
+      this.#tell({ kind: 'watched', watched });
+      this.#replayer?.watched(watched);
+    });
     this.#tellAll(port.tree());
     this.#ended = new Promise((resolve) => {
       const end = (reason: string | null): void => {
         resolve();
         if (!this.#closing) port.lost(reason ?? `${at} was unmounted`);
         this.#closing = true;
+        this.#replayer?.close();
       };
       this.#worker.on('message', (message: FromServing) => {
         if (message.kind === 'operation') this.#submit(message);
         else if (message.kind === 'initialized') this.#invalidation.initialized(message.features);
         else if (message.kind === 'debug') port.debug(message.on);
+        else if (message.kind === 'happened') this.#replayer?.happened(message.events);
         else end(message.error);
       });
       for (const worker of [this.#worker, this.#keeper]) {
@@ -100,6 +121,7 @@ export class FuseMount {
     this.#view.tree = tree;
     this.#tellAll(tree);
     this.#invalidation.everything(before, tree);
+    this.#replayer?.changed();
   }
 
   /** To be called before the operation that made the change is answered. `local`: asked for on this node. */
@@ -113,6 +135,7 @@ export class FuseMount {
       own,
     });
     this.#invalidation.changed(this.#port.tree(), change, own);
+    if (!own) this.#replayer?.changed();
   }
   setWritable(writable: boolean): void {
     if (this.#view.writable === writable) return;
@@ -129,9 +152,20 @@ export class FuseMount {
     for (const end = performance.now() + CLOSE_MS; performance.now() < end && !this.#waiting.isEmpty();)
       await new Promise((resolve) => setTimeout(resolve, 20));
     this.#closing = true;
+    this.#replayer?.close();
     await this.#device.unmount().catch(() => undefined);
     await this.#ended;
     await this.#keeper.terminate();
+  }
+
+  #openReplayer(device: DeviceNumber): Replayer {
+    return new Replayer({
+      at: this.at,
+      device,
+      tree: () => this.#port.tree(),
+      announce: (pid, event) => this.#tell({ kind: 'replay', pid, event }),
+      warn: (words) => this.#port.warn(words),
+    });
   }
 
   #tellAll(tree: Tree): void {
@@ -141,7 +175,16 @@ export class FuseMount {
   #tell(message: ToServing): void {
     this.#worker.postMessage(message);
     this.#told = (this.#told + 1) | 0;
-    if (((this.#told - this.#waiting.taken) | 0) % MOST_UNTAKEN === 0) notifyNow(this.#device.fd, wakeReader());
+    if (((this.#told - this.#waiting.taken) | 0) % MOST_UNTAKEN === 0) this.#wakeServing();
+  }
+
+  /** A kernel that gives back nothing of a directory (6.18) has another process ask for something. */
+  #wakeServing(): void {
+    if (notifyNow(this.#device.fd, wakeReader()) || this.#isWaking) return;
+    this.#isWaking = true;
+    const asking = spawn('stat', ['-f', '-c', '%i', this.at], { cwd: '/', stdio: 'ignore' });
+    asking.unref();
+    for (const end of ['exit', 'error']) asking.once(end, () => (this.#isWaking = false));
   }
 
   #submit(message: Submitted): void {

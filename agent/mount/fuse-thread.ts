@@ -15,6 +15,7 @@ import { Handles } from './fuse/handles.ts';
 import { READ_BUFFER } from './fuse/init.ts';
 import type { FromServing, ServingData, ToServing } from './fuse/messages.ts';
 import { decodeRequest, failure } from './fuse/protocol.ts';
+import { differences, eventsOf, WatchedInodes, type RemoteEvent } from './fuse/remote-events.ts';
 import { Serving } from './fuse/serving.ts';
 import { TreeView } from './fuse/view.ts';
 import { sharedNow, Waiting } from './fuse/waiting.ts';
@@ -53,7 +54,14 @@ export function runFuseThread(data: unknown): void {
     },
     (features) => tell({ kind: 'initialized', features }),
   );
-  const copy: Copy = { view, handles, virtual, serving };
+  const watched = new WatchedInodes();
+  const happened = (events: readonly RemoteEvent[]): void => {
+    const concerned = watched.concerned(events, sharedNow());
+    if (concerned.length === 0) return;
+    serving.expect(concerned, sharedNow());
+    tell({ kind: 'happened', events: concerned });
+  };
+  const copy: Copy = { view, handles, virtual, serving, watched, happened };
   const learn = (): void => {
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
       take(next.message as ToServing, copy);
@@ -87,6 +95,8 @@ interface Copy {
   readonly handles: Handles;
   readonly virtual: VirtualFiles;
   readonly serving: Serving;
+  readonly watched: WatchedInodes;
+  happened(events: readonly RemoteEvent[]): void;
 }
 
 function take(message: ToServing, copy: Copy): void {
@@ -95,6 +105,7 @@ function take(message: ToServing, copy: Copy): void {
     case 'all': {
       const tree = treeOf(message.nodes, message.nextInode);
       if (!tree.ok) throw new Error(`the replica sent no tree: ${tree.error}`);
+      if (!copy.watched.isEmpty) copy.happened(differences(view.tree, tree.value, copy.watched.all));
       view.tree = tree.value;
       virtual.noteAll(view.tree);
       return serving.allChanged();
@@ -107,6 +118,10 @@ function take(message: ToServing, copy: Copy): void {
     case 'virtual':
       virtual.take(message.part);
       return serving.folderChanged(1);
+    case 'watched':
+      return copy.watched.set(message.watched);
+    case 'replay':
+      return serving.replay(message.pid, message.event);
     case 'opened': {
       const handle = handles.get(message.handle);
       if (message.inode === null) return handles.close(message.handle);
@@ -122,6 +137,8 @@ function take(message: ToServing, copy: Copy): void {
 function change(message: Extract<ToServing, { kind: 'change' }>, copy: Copy): void {
   const { view, handles, virtual, serving } = copy;
   const { tree } = view;
+  // Of what is done through the mount the kernel tells by itself.
+  if (!message.own && !copy.watched.isEmpty) copy.happened(eventsOf(tree, message.put, message.removed));
   for (const inode of message.removed) {
     const node = tree.get(inode);
     if (node === undefined) continue;

@@ -195,6 +195,7 @@ export class PmxcfsProcess {
           this.#debug = on;
           this.#virtual.take({ kind: 'debug', on });
         },
+        warn: (words) => this.#log('warning', words),
         lost: (reason) => this.#breakOff(`the mount was lost: ${reason}`),
       });
       this.#mount.setWritable(this.#service.status().accepting);

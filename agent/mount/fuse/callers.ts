@@ -14,13 +14,14 @@ export function isSameProcess(left: number, right: number): boolean {
   return first !== undefined && first === second;
 }
 
-/** Has the thread's process a descriptor open on a path that ends so? */
+/** Has the thread's process a descriptor open on a path that ends so, also by a name that the kernel has since forgotten? */
 export function hasOpen(pid: number, end: string): boolean {
   const folder = `/proc/${pid}/fd`;
   try {
     return readdirSync(folder).some((fd) => {
       try {
-        return readlinkSync(`${folder}/${fd}`).endsWith(end);
+        const path = readlinkSync(`${folder}/${fd}`);
+        return path.endsWith(end) || path.endsWith(`${end} (deleted)`);
       } catch {
         return false;
       }

@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
 
+import type { DeviceNumber } from './messages.ts';
+
 /** `fstype` in /proc/self/mountinfo. */
 const FS_NAME = 'ringmaster';
 
@@ -10,6 +12,8 @@ const DETACH = ['-i', '-c', '-l'];
 
 export interface FuseDevice {
   readonly fd: number;
+  /** Null where the mount is not found under its own path (a link in the path). */
+  readonly number: DeviceNumber | null;
   /**
    * By force and at once: whoever waits for the mount or has a file open gets an error, and the reader of `fd` too.
    * Lazily alone would leave the conversation open, and this process, until the last file is closed.
@@ -32,7 +36,7 @@ export function whyNoMount(root: string): string | null {
 
 /** Mounts at `at`, after what a crashed predecessor left there is gone. Rejects with mount's own words. */
 export async function mountFuse(at: string): Promise<FuseDevice> {
-  while (mountedAt(at)) await run('umount', [...DETACH, at], null);
+  while (numberOf(at) !== null) await run('umount', [...DETACH, at], null);
   mkdirSync(at, { recursive: true });
   const fd = openSync('/dev/fuse', constants.O_RDWR);
   try {
@@ -43,17 +47,16 @@ export async function mountFuse(at: string): Promise<FuseDevice> {
     closeSync(fd);
     throw error;
   }
-  return { fd, unmount: () => run('umount', [...DETACH, '-f', at], null) };
+  return { fd, number: numberOf(at), unmount: () => run('umount', [...DETACH, '-f', at], null) };
 }
 
-/** Only a mount of ours is taken away: whatever else is there is somebody's. */
-function mountedAt(at: string): boolean {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
+/** Of a mount of ours at this path, the topmost; null where there is none: whatever else is there is somebody's. */
+function numberOf(at: string): DeviceNumber | null {
+  const line = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .some((line) => {
-      const fields = line.split(' ');
-      return fields[4] === at && line.includes(` - fuse ${FS_NAME} `);
-    });
+    .findLast((mount) => mount.split(' ')[4] === at && mount.includes(` - fuse ${FS_NAME} `));
+  const [major, minor] = line?.split(' ')[2]?.split(':') ?? [];
+  return major === undefined || minor === undefined ? null : { major: Number(major), minor: Number(minor) };
 }
 
 function run(command: string, args: readonly string[], fd: number | null): Promise<void> {

@@ -2,6 +2,7 @@
 import type { Operation, TreeNode } from '../../tree/types.ts';
 import type { VirtualPart } from '../virtual/virtual-files.ts';
 import type { KernelFeatures } from './init.ts';
+import type { RemoteEvent, Watched } from './remote-events.ts';
 
 /** What the kernel gets once the operation is done. */
 export type LateAnswer =
@@ -24,6 +25,8 @@ export type FromServing =
     }
   | { readonly kind: 'initialized'; readonly features: KernelFeatures }
   | { readonly kind: 'debug'; readonly on: boolean }
+  /** Done elsewhere, and watched here. */
+  | { readonly kind: 'happened'; readonly events: readonly RemoteEvent[] }
   /** `error`: the mount broke; null after an unmount. */
   | { readonly kind: 'ended'; readonly error: string | null };
 
@@ -45,6 +48,9 @@ export type ToServing =
     }
   | { readonly kind: 'writable'; readonly writable: boolean }
   | { readonly kind: 'virtual'; readonly part: VirtualPart }
+  | { readonly kind: 'watched'; readonly watched: Watched }
+  /** What the replaying process of this number is about to do; null: nothing (replaying.ts). */
+  | { readonly kind: 'replay'; readonly pid: number; readonly event: RemoteEvent | null }
   /**
    * The file that was being created for this handle; null when it failed. `hasContents`: it was there before, and
    * not empty.
@@ -63,4 +69,16 @@ export interface KeepingData {
   readonly ringmasterThread: 'fuse-keeper';
   readonly fd: number;
   readonly waiting: SharedArrayBuffer;
+  /** Of the mount; null: nobody can be seen watching it. */
+  readonly device: DeviceNumber | null;
+}
+
+export interface FromKeeping {
+  readonly watched: Watched;
+}
+
+/** Of a mounted file system, as /proc/self/mountinfo has it. */
+export interface DeviceNumber {
+  readonly major: number;
+  readonly minor: number;
 }

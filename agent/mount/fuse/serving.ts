@@ -7,6 +7,8 @@ import { Folders } from './folders.ts';
 import type { Handles } from './handles.ts';
 import { initOut, namesValidS, type KernelFeatures } from './init.ts';
 import { Answers, type Outlet } from './outlet.ts';
+import type { RemoteEvent } from './remote-events.ts';
+import { Replaying } from './replaying.ts';
 import * as fuse from './protocol.ts';
 import type { ErrnoName, Request } from './protocol.ts';
 import { GROUP, isVirtualInode, refusal, type TreeView } from './view.ts';
@@ -25,6 +27,7 @@ export class Serving {
   readonly #answers: Answers;
   readonly #files: FileServing;
   readonly #folders: Folders;
+  readonly #replaying: Replaying;
   /** How long the kernel may go by a name. Seconds. */
   #nameS = 0;
   readonly #initialized: (features: KernelFeatures) => void;
@@ -35,6 +38,7 @@ export class Serving {
     this.#answers = new Answers(out);
     this.#files = new FileServing(view, handles, this.#answers, out);
     this.#folders = new Folders((inode) => view.items(inode));
+    this.#replaying = new Replaying(view, this.#answers);
     this.#initialized = initialized;
   }
 
@@ -48,6 +52,15 @@ export class Serving {
   }
   allChanged(): void {
     this.#folders.allChanged();
+  }
+
+  /** What watchers are going to be told (replaying.ts). `now`: milliseconds of any clock. */
+  expect(events: readonly RemoteEvent[], now: number): void {
+    this.#replaying.expect(events, now);
+  }
+  /** What the process that tells watchers does next. */
+  replay(pid: number, event: RemoteEvent | null): void {
+    this.#replaying.begin(pid, event);
   }
 
   /** False when the conversation is over. Never throws: a request that cannot be understood gets EIO. */
@@ -65,6 +78,7 @@ export class Serving {
 
   #take(request: Request): boolean {
     const { opcode, node, body } = request;
+    if (this.#replaying.take(request)) return true;
     switch (opcode) {
       case fuse.OPCODE.init:
         this.#init(request);
@@ -253,7 +267,12 @@ export class Serving {
     const attributes = inode === null ? null : this.#view.attributes(inode);
     if (attributes !== null) return this.#ok(request, fuse.entryOut(attributes, this.#nameS));
     // The kernel may remember that it is not there, unless it may appear without a change of the tree.
-    if (this.#view.mayAppear(request.node, last) || this.#view.attributes(request.node) === null)
+    const { node } = request;
+    if (
+      this.#view.mayAppear(node, last) ||
+      this.#view.attributes(node) === null ||
+      this.#replaying.isExpected(node, last)
+    )
       return this.#fail(request, 'ENOENT');
     const fault = encodeName(last).length > LIMITS.name;
     if (fault) this.#fail(request, 'ENAMETOOLONG');

@@ -143,6 +143,12 @@ export class TreeView {
   }
 }
 
+/** Of an entry that may not be in the tree any more. */
+export const entryAttributes = ({ inode, kind, mtimeS }: Pick<TreeNode, 'inode' | 'kind' | 'mtimeS'>): Attributes => {
+  const [mode, links] = kind === 'directory' ? [S_DIRECTORY | 0o755, 2] : [S_FILE | 0o640, 1];
+  return { ino: inode, size: 0, mtimeS, mode, links, gid: GROUP, fleeting: true };
+};
+
 /** The errno when an operation may not touch this inode: what is made up cannot be changed (measured). */
 export const refusal = (view: TreeView, inode: number): Errno | null => {
   if (view.isMadeUp(inode)) return 'EACCES';
