@@ -1,8 +1,10 @@
 /** Everything a running pmxcfs is: store, replica, mount, control socket. */
+import { readFileSync } from 'node:fs';
 import type { Engine, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import type { ReplicaImage, ReplicaStatus } from '../replica/types.ts';
 import type { NodeId } from '../totem/ids.ts';
+import type { Tree } from '../tree/tree.ts';
 import { LIMITS, type Errno, type Operation } from '../tree/types.ts';
 import type { FileSystemStatus } from './control.ts';
 import { ControlServer } from './control-server.ts';
@@ -15,6 +17,11 @@ import { StoreThread } from './store-thread.ts';
 import { TreeService } from './tree-service.ts';
 import { membersFile } from './virtual/members-file.ts';
 import { VirtualFiles, type VirtualPart } from './virtual/virtual-files.ts';
+
+/** The mount point cannot be used. */
+export class MountRefused extends Error {
+  override readonly name = 'MountRefused';
+}
 
 type Log = (severity: 'info' | 'notice' | 'warning' | 'error', message: string) => void;
 
@@ -186,6 +193,8 @@ export class PmxcfsProcess {
     engine?.onStatus((status) => this.#setMembers(status));
     const why = whyNoMount(layout.root);
     if (why === null) {
+      const other = foreignMount(layout.mountPoint);
+      if (other !== null) throw new MountRefused(`${other} is mounted at ${layout.mountPoint}: unmount it first`);
       this.#mount = await FuseMount.open(layout.mountPoint, {
         hostname: layout.hostname,
         startTimeS: this.#startTimeS,
@@ -197,6 +206,8 @@ export class PmxcfsProcess {
         },
         warn: (words) => this.#log('warning', words),
         lost: (reason) => this.#breakOff(`the mount was lost: ${reason}`),
+      }).catch((error: unknown) => {
+        throw new MountRefused(error instanceof Error ? error.message : String(error), { cause: error });
       });
       this.#mount.setWritable(this.#service.status().accepting);
       this.#setMembers(engine?.status() ?? null, true);
@@ -211,10 +222,10 @@ export class PmxcfsProcess {
 
   #submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void {
     if (!this.#debug) return this.#gate.submit(operation, done);
-    const begun = performance.now();
+    const [begun, words] = [performance.now(), wordsOf(operation, this.#service.tree)];
     this.#gate.submit(operation, (errno) => {
       const took = (performance.now() - begun).toFixed(1);
-      this.#options.log('info', `${wordsOf(operation)}: ${errno ?? 'done'} after ${took} ms`);
+      this.#options.log('info', `${words}: ${errno ?? 'done'} after ${took} ms`);
       done(errno);
     });
   }
@@ -256,10 +267,18 @@ export class PmxcfsProcess {
   }
 }
 
+/** The kind of file system that somebody else has mounted there; null when nobody has. Ours would hide it. */
+function foreignMount(at: string): string | null {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const there = lines.filter((line) => line.split(' ')[4] === at).map((line) => line.split(' - ')[1]?.split(' ')[0]);
+  return there.find((kind) => kind !== undefined && kind !== 'fuse') ?? null;
+}
+
 /** For the debugging log: what is asked for, without contents. */
-function wordsOf(operation: Operation): string {
+function wordsOf(operation: Operation, tree: Tree): string {
   const { kind } = operation;
   if (operation.kind === 'rename') return `${kind} ${operation.from} to ${operation.to}`;
   if (operation.kind === 'sync') return kind;
-  return `${kind} ${'path' in operation ? operation.path : operation.target}`;
+  const target = 'path' in operation ? operation.path : operation.target;
+  return `${kind} ${typeof target === 'number' ? (tree.pathOf(target) ?? target) : target}`;
 }

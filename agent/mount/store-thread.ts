@@ -8,7 +8,7 @@ import { parentPort, type Worker } from 'node:worker_threads';
 import type { ReplicaImage, StoreRecord } from '../replica/types.ts';
 import { makeBackup } from './backups.ts';
 import { startThread } from './start-thread.ts';
-import { DiskRefuses, Store, StoreDamaged } from './store.ts';
+import { DiskRefuses, Store, StoreDamaged, StoreHeld } from './store.ts';
 
 /** What the disk has to do, in order. Records in a row share one transaction. */
 export type StoreJob = { readonly kind: 'record'; readonly record: StoreRecord } | { readonly kind: 'set-aside' };
@@ -39,7 +39,7 @@ interface Answer {
   readonly said: Said;
 }
 interface Failure {
-  readonly kind: 'damaged' | 'full' | 'disk' | 'other';
+  readonly kind: 'damaged' | 'held' | 'full' | 'disk' | 'other';
   readonly words: string;
 }
 
@@ -136,12 +136,14 @@ export class StoreThread {
 function failureOf(error: unknown): Failure {
   const words = error instanceof Error ? error.message : String(error);
   if (error instanceof StoreDamaged) return { kind: 'damaged', words };
+  if (error instanceof StoreHeld) return { kind: 'held', words };
   if (error instanceof DiskRefuses) return { kind: error.full ? 'full' : 'disk', words };
   return { kind: 'other', words };
 }
 
 function errorOf({ kind, words }: Failure): Error {
   if (kind === 'damaged') return new StoreDamaged(words);
+  if (kind === 'held') return new StoreHeld(words);
   return kind === 'other' ? new Error(words) : new DiskRefuses(words, kind === 'full', null);
 }
 

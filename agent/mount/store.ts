@@ -60,6 +60,11 @@ export class StoreDamaged extends Error {
   override readonly name = 'StoreDamaged';
 }
 
+/** Another pmxcfs of this node has the file open. */
+export class StoreHeld extends Error {
+  override readonly name = 'StoreHeld';
+}
+
 /** The disk did not take or give what it was asked for. `full`: it has no space, and what is there is whole. */
 export class DiskRefuses extends Error {
   override readonly name = 'DiskRefuses';
@@ -94,7 +99,7 @@ export class Store {
   readonly #begin: StatementSync;
   readonly #place: StatementSync;
 
-  /** Opens or makes `config.db`. Throws StoreDamaged, DiskRefuses, or when another pmxcfs holds it. */
+  /** Opens or makes `config.db`. Throws StoreDamaged, StoreHeld, DiskRefuses. */
   static open(directory: string): Store {
     const isNew = !existsSync(directory);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -119,7 +124,7 @@ export class Store {
       closeQuietly(database);
       if (error instanceof StoreDamaged || error instanceof DiskRefuses) throw error;
       if (codeOf(error) === BUSY || codeOf(error) === LOCKED)
-        throw new Error(`another pmxcfs of this node is running: ${file} is locked`, { cause: error });
+        throw new StoreHeld(`another pmxcfs of this node is running: ${file} is locked`, { cause: error });
       throw diskRefuses(file, error) ?? new StoreDamaged(damaged(file, wordsOf(error)));
     }
   }
