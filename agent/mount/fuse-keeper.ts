@@ -16,9 +16,13 @@ const LOOK_MS = 200;
 export function runKeeperThread(data: unknown): void {
   const { fd, waiting, device } = data as KeepingData; // set by fuse-mount.ts, nobody else
   const table = new Waiting(waiting);
+  const tell = (message: FromKeeping): void => parentPort?.postMessage(message);
   setInterval(() => {
-    for (const { unique, errno } of table.overdue(sharedNow())) reply(fd, failure(unique, errno));
+    for (const { unique, errno } of table.overdue(sharedNow())) {
+      reply(fd, failure(unique, errno));
+      tell({ kind: 'given-up', unique });
+    }
   }, LOOK_MS);
   if (device === null) return;
-  lookForWatchers(device, (watched) => parentPort?.postMessage({ watched } satisfies FromKeeping));
+  lookForWatchers(device, (watched) => tell({ kind: 'watched', watched }));
 }

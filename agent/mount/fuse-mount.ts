@@ -22,6 +22,7 @@ import { answer, attributesOut, entryOut, failure, FOPEN, openOut, writeOut } fr
 import { TreeView } from './fuse/view.ts';
 import { Waiting } from './fuse/waiting.ts';
 import { startThread } from './start-thread.ts';
+import type { Withdraw } from './tree-service.ts';
 import type { VirtualPart } from './virtual/virtual-files.ts';
 import { Replayer } from './watchers/replayer.ts';
 
@@ -31,7 +32,7 @@ export interface MountPort {
   /** The tree as it is now; it is another object after a snapshot. */
   tree(): Tree;
   /** `done` gets null when the operation is done, else why it was not. */
-  submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void;
+  submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): Withdraw;
   /** Somebody wrote to `.debug`. */
   debug(on: boolean): void;
   warn(words: string): void;
@@ -61,6 +62,8 @@ export class FuseMount {
   readonly #invalidation: Invalidation;
   /** Paths that operations of this mount are about, and how many of them are under way. */
   readonly #underWay = new Map<string, number>();
+  /** By request (FUSE's number), what to do when nobody waits for its operation any more. */
+  readonly #giveUps = new Map<bigint, () => void>();
   readonly #ended: Promise<void>;
   /** Wakes those who watch; null where they cannot be seen. */
   readonly #replayer: Replayer | null;
@@ -89,9 +92,10 @@ export class FuseMount {
     this.#keeper = startThread(keeping, { maxYoungGenerationSizeMb: KEEPER_YOUNG_MB });
     this.#keeper.unref();
     this.#replayer = device.number === null ? null : this.#openReplayer(device.number);
-    this.#keeper.on('message', ({ watched }: FromKeeping) => {
-      this.#tell({ kind: 'watched', watched });
-      this.#replayer?.watched(watched);
+    this.#keeper.on('message', (message: FromKeeping) => {
+      if (message.kind === 'given-up') return this.#giveUps.get(message.unique)?.();
+      this.#tell(message);
+      this.#replayer?.watched(message.watched);
     });
     this.#tellAll(port.tree());
     this.#ended = new Promise((resolve) => {
@@ -188,16 +192,31 @@ export class FuseMount {
   }
 
   #submit(message: Submitted): void {
-    const { operation } = message;
+    const { operation, waiting } = message;
     const paths = this.#pathsOf(operation);
+    let isOwn = true;
     for (const path of paths) this.#underWay.set(path, (this.#underWay.get(path) ?? 0) + 1);
-    this.#port.submit(operation, (errno) => {
+    const disown = (): void => {
+      if (!isOwn) return;
+      isOwn = false;
       for (const path of paths) {
         const left = (this.#underWay.get(path) ?? 1) - 1;
         if (left === 0) this.#underWay.delete(path);
         else this.#underWay.set(path, left);
       }
+    };
+    let isDone = false;
+    const withdraw = this.#port.submit(operation, (errno) => {
+      isDone = true;
+      disown();
+      if (waiting !== null) this.#giveUps.delete(waiting.unique);
       this.#answer(message, errno);
+    });
+    if (isDone || waiting === null) return;
+    this.#giveUps.set(waiting.unique, () => {
+      // The kernel was told that it failed: should it be done after all, that is news to the kernel.
+      disown();
+      withdraw();
     });
   }
 

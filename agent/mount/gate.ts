@@ -4,12 +4,13 @@ import { isLockPath, LockWatch } from '../tree/locks.ts';
 import { splitPath } from '../tree/names.ts';
 import { Tree } from '../tree/tree.ts';
 import { NEVER, ROOT_INODE, type Change, type Errno, type Operation, type TreeNode } from '../tree/types.ts';
+import type { Withdraw } from './tree-service.ts';
 
 export const CONF = 'corosync.conf';
 
 export interface GatePort {
   tree(): Tree;
-  submit(operation: Operation, done: (errno: Errno | null) => void): void;
+  submit(operation: Operation, done: (errno: Errno | null) => void): Withdraw;
   /** Why this text must not take the place of the present one (null: there is none); null when it may. */
   refusesConf(text: string, present: string | null): string | null;
   /** A text was refused, with the reason. */
@@ -39,11 +40,15 @@ export class Gate {
   }
 
   /** Submits what may be done; `done` is called at once with the errno of what may not. */
-  submit(asked: Operation, done: (errno: Errno | 'EPERM' | null) => void): void {
+  submit(asked: Operation, done: (errno: Errno | 'EPERM' | null) => void): Withdraw {
+    const refuse = (errno: Errno | 'EPERM'): Withdraw => {
+      done(errno);
+      return () => undefined;
+    };
     const operation = this.#lockExpiry(asked);
     if (operation === null) {
       this.#expireLater();
-      return done('EACCES');
+      return refuse('EACCES');
     }
     const text = this.#newConf(operation);
     if (text !== null) {
@@ -51,10 +56,10 @@ export class Gate {
       if (reason !== null) {
         this.#port.confRefused(reason);
         // Not EINVAL: mv(1) would say something about subdirectories.
-        return done('EPERM');
+        return refuse('EPERM');
       }
     }
-    this.#port.submit(operation, done);
+    return this.#port.submit(operation, done);
   }
 
   /** utime(0) on a lock asks for its expiry (locks.ts); null when it is not due. */

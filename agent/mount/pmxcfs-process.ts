@@ -14,7 +14,7 @@ import { CONF, Gate } from './gate.ts';
 import { noteTookPart, replaceLost } from './restore.ts';
 import { StatusGroup } from './status-group.ts';
 import { StoreThread } from './store-thread.ts';
-import { TreeService } from './tree-service.ts';
+import { TreeService, type Withdraw } from './tree-service.ts';
 import { membersFile } from './virtual/members-file.ts';
 import { VirtualFiles, type VirtualPart } from './virtual/virtual-files.ts';
 
@@ -220,10 +220,10 @@ export class PmxcfsProcess {
     await this.#group.start();
   }
 
-  #submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): void {
+  #submit(operation: Operation, done: (errno: Errno | 'EPERM' | null) => void): Withdraw {
     if (!this.#debug) return this.#gate.submit(operation, done);
     const [begun, words] = [performance.now(), wordsOf(operation, this.#service.tree)];
-    this.#gate.submit(operation, (errno) => {
+    return this.#gate.submit(operation, (errno) => {
       const took = (performance.now() - begun).toFixed(1);
       this.#options.log('info', `${words}: ${errno ?? 'done'} after ${took} ms`);
       done(errno);

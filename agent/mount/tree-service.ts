@@ -38,6 +38,9 @@ export interface TreeEvents {
   fault(reason: string): void;
 }
 
+/** Nobody waits for the operation any more. */
+export type Withdraw = () => void;
+
 export interface TreeServiceOptions {
   readonly store: Pick<StoreThread, 'run' | 'backUp' | 'hasSpace'>;
   /** What the store held when it was opened. */
@@ -125,11 +128,22 @@ export class TreeService {
     });
   }
 
-  submit(operation: Operation, done: (errno: Errno | null) => void): void {
-    if (this.#diskFault !== null) return done('EACCES');
+  /**
+   * `done` gets null when the operation is done. The function that is given back is for whoever does not wait any longer
+   * and counts the outcome as not known: what is not under way yet is then never done, and nothing is sent again.
+   */
+  submit(operation: Operation, done: (errno: Errno | null) => void): Withdraw {
+    if (this.#diskFault !== null) {
+      done('EACCES');
+      return () => undefined;
+    }
     this.#lastId += 1;
-    this.#asked.set(this.#lastId, (result) => done(result.ok ? null : result.error));
-    this.#step({ kind: 'submit', id: this.#lastId, operation, mtimeS: Math.floor(Date.now() / 1000) });
+    const id = this.#lastId;
+    this.#asked.set(id, (result) => done(result.ok ? null : result.error));
+    this.#step({ kind: 'submit', id, operation, mtimeS: Math.floor(Date.now() / 1000) });
+    return () => {
+      if (this.#asked.has(id)) this.#step({ kind: 'withdraw', id });
+    };
   }
 
   /**

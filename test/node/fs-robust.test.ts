@@ -50,6 +50,12 @@ describe('the mount under mistreatment', { skip: whyNoLab }, () => {
       nodes.run('pve1', `kill -CONT ${ENGINE}`);
     }
     await until('pve1 can write again', 30_000, () => serves('pve1'));
+    // Whatever became of them: the kernel, which was told that they failed, does not hold on to that.
+    for (const name of ['signal', 'waits']) {
+      const isListed = nodes.on('pve1', `ls /etc/pve | grep -qx ${name}`).code === 0;
+      assert.equal(nodes.on('pve1', `test -e /etc/pve/${name}`).code === 0, isListed, name);
+      assert.equal(nodes.on('pve2', `test -e /etc/pve/${name}`).code === 0, isListed, `${name} on pve2`);
+    }
   });
 
   test('an unmount while a writer waits works, and pmxcfs mounts again', async () => {

@@ -36,6 +36,7 @@ function ask(operation: (inode: number) => Operation, text = ''): { outcome: str
     submit: (one, done) => {
       const errno = apply(one);
       done(errno === 'ok' ? null : 'EIO');
+      return () => undefined;
     },
     refusesConf: (next, present) => whyNotInTree(next, present, 'totem'),
     confRefused: (words) => void (reason = words),

@@ -73,9 +73,10 @@ export interface KeepingData {
   readonly device: DeviceNumber | null;
 }
 
-export interface FromKeeping {
-  readonly watched: Watched;
-}
+export type FromKeeping =
+  | { readonly kind: 'watched'; readonly watched: Watched }
+  /** Whoever waited for the operation of this request has been told EIO or EINTR. */
+  | { readonly kind: 'given-up'; readonly unique: bigint };
 
 /** Of a mounted file system, as /proc/self/mountinfo has it. */
 export interface DeviceNumber {
