@@ -18,6 +18,9 @@ const PATIENCE_MS = 2_000;
 const AGAIN_MS = 1_000;
 const LONGEST_AGAIN_MS = 300_000;
 
+/** From one word on lost changes to the next. */
+const SAY_AGAIN_MS = 60_000;
+
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 export interface ReplayerPort {
@@ -40,6 +43,8 @@ export class Replayer {
   #patience: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
   #pauseMs = AGAIN_MS;
+  /** When the next overflow is told of. */
+  #sayAgain = 0;
   #wanted = false;
   #hasWarned = false;
 
@@ -69,16 +74,20 @@ export class Replayer {
   happened(events: readonly RemoteEvent[]): void {
     if (!this.#wanted) return;
     for (const event of events) if (!this.#isWaiting(event)) this.#queue.push(event);
-    if (this.#queue.length > MOST_EVENTS) {
-      this.#queue = [];
-      this.#port.warn(`more changed at once than watchers could be told of: they miss ${MOST_EVENTS} changes`);
-    }
+    if (this.#queue.length > MOST_EVENTS) this.#overflow();
     this.#next();
   }
 
   close(): void {
     this.#wanted = false;
     this.#stop();
+  }
+
+  #overflow(): void {
+    this.#queue = [];
+    if (performance.now() < this.#sayAgain) return;
+    this.#sayAgain = performance.now() + SAY_AGAIN_MS;
+    this.#port.warn('more was changed on other nodes than watchers here could be told of: they miss changes');
   }
 
   /** A watcher that is told twice of a file reads it twice. */
