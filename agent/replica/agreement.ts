@@ -169,8 +169,7 @@ export class Agreement {
 }
 
 /** One sentence for a person. */
-export function whyReadOnly(view: Agreement | null, quorum: Quorum, accepting: boolean, self: NodeId): string {
-  if (view === null) return 'This node is not connected to the cluster.';
+export function whyReadOnly(view: Agreement, quorum: Quorum, accepting: boolean, self: NodeId): string {
   if (!quorum.quorate) return 'There is no quorum.';
   if (!accepting && !view.lacksMemory(quorum)) return 'There is quorum, but pmxcfs runs on too few of the nodes.';
   const strangers = view.strangers();

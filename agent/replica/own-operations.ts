@@ -2,7 +2,7 @@
 import { err, ok } from '../result.ts';
 import type { Errno, Version } from '../tree/types.ts';
 import type { Database } from './database.ts';
-import { inParts, type OperationMessage, type Place } from './messages.ts';
+import { encodeMessage, inParts, type OperationMessage, type Place } from './messages.ts';
 import { PendingOperations, type PendingOperation } from './pending.ts';
 import type { ReplicaConfig, ReplicaEffect } from './types.ts';
 
@@ -16,20 +16,17 @@ const HEADER_BYTES = 128;
 
 type OwnConfig = Pick<ReplicaConfig, 'self' | 'session' | 'underWayBytes'>;
 
-export interface OwnOperationsPort {
-  multicast(message: OperationMessage): void;
-  effect(effect: Extract<ReplicaEffect, { kind: 'answer' }>): void;
-}
+export type OwnEffect = Extract<ReplicaEffect, { kind: 'answer' | 'multicast' }>;
 
 export class OwnOperations {
   private readonly config: OwnConfig;
-  private readonly port: OwnOperationsPort;
+  private readonly effect: (effect: OwnEffect) => void;
   private readonly pending = new PendingOperations();
   private underWay = 0;
 
-  constructor(config: OwnConfig, port: OwnOperationsPort) {
+  constructor(config: OwnConfig, effect: (effect: OwnEffect) => void) {
     this.config = config;
-    this.port = port;
+    this.effect = effect;
   }
 
   /** Counted as asked for; nothing is sent. `bytes`: the operation, encoded. */
@@ -39,7 +36,7 @@ export class OwnOperations {
   answer(entry: PendingOperation, errno: Errno | null): void {
     this.settled(entry);
     this.pending.remove(entry);
-    this.port.effect({ kind: 'answer', id: entry.id, result: errno === null ? ok(null) : err(errno) });
+    this.effect({ kind: 'answer', id: entry.id, result: errno === null ? ok(null) : err(errno) });
   }
   /** Answered elsewhere, or without an answer. */
   drop(entry: PendingOperation): void {
@@ -98,7 +95,10 @@ export class OwnOperations {
       const { counter, mtimeS } = entry;
       const { tag, round } = place;
       const common = { tag, round, session, counter, floor: this.pending.floor, mtimeS };
-      for (const piece of inParts(entry.bytes)) this.port.multicast({ kind: 'operation', ...common, ...piece });
+      for (const piece of inParts(entry.bytes)) {
+        const payload = encodeMessage({ kind: 'operation', ...common, ...piece });
+        this.effect({ kind: 'multicast', payload });
+      }
     }
   }
 

@@ -19,15 +19,15 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'what is applied counts as stored',
-    ...{ file: core('replica'), find: 'const index = this.acks.safe(view.members, this.quorum);' },
-    replace: 'const { index } = this.database.version;',
+    ...{ file: core('membership'), find: 'const index = this.acks.safe(this.view.members, this.quorum);' },
+    replace: 'const { index } = this.port.holdings.database.version;',
     ...{ caughtBy: 'stored-by-majority', nodes: 3 },
   },
   {
     name: 'an operation is acknowledged to the others before it is on disk',
-    ...{ file: core('replica'), find: "this.store(done.value, { kind: 'ack', version: this.database.version });" },
+    ...{ file: core('membership'), find: "this.port.store(done.value, { kind: 'ack', version: database.version });" },
     replace:
-      "this.store(done.value, { kind: 'nothing' }); this.ownAcks.stored(this.database.version.index); this.acknowledge();",
+      "this.port.store(done.value, { kind: 'nothing' }); this.ownAcks.stored(database.version.index); this.acknowledge();",
     ...{ caughtBy: 'stored-by-majority', nodes: 3 },
   },
   {
@@ -49,8 +49,8 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'a view has quorum until it is told that it has none',
-    ...{ file: core('replica'), find: 'this.quorum = quorum;\n    this.views += 1;' },
-    replace: 'this.quorum = { ...quorum, quorate: true, needed: 1 };\n    this.views += 1;',
+    ...{ file: core('membership'), find: 'this.quorum = quorum;\n    this.port = port;' },
+    replace: 'this.quorum = { ...quorum, quorate: true, needed: 1 };\n    this.port = port;',
     ...{ caughtBy: 'quorum-only', nodes: 3 },
   },
   {
@@ -82,7 +82,7 @@ export const defects: readonly ReplicaDefect[] = [
   {
     name: 'what was heard while the state was on its way is forgotten',
     ...{
-      file: core('replica'),
+      file: core('membership'),
       find: 'for (const { sender, message } of heard) apply(database, view, sender, message);',
     },
     ...{ replace: 'void heard;', caughtBy: 'replicas-identical', nodes: 3 },
@@ -90,7 +90,7 @@ export const defects: readonly ReplicaDefect[] = [
   {
     name: 'one that is behind takes what it hears for its own state',
     ...{
-      file: core('replica'),
+      file: core('membership'),
       find: 'if (this.catchingUp !== null) {\n      if (this.catchingUp.hear(node, message)) return;',
     },
     replace:
@@ -112,7 +112,7 @@ export const defects: readonly ReplicaDefect[] = [
   {
     name: 'operations that wait for room are never sent',
     ...{
-      file: core('replica'),
+      file: core('membership'),
       find: 'if (!done.ok) this.settle();\n    this.sendHeld();',
       replace: 'if (!done.ok) this.settle();',
     },
