@@ -62,7 +62,6 @@ export class TreeService {
   #jobs: StoreJob[] = [];
   #unstored = 0;
   #ticket = 0;
-  #flushing: NodeJS.Immediate | null = null;
   /** What the disk is busy with. */
   #commit: Promise<void> | null = null;
   /** Why this node writes nothing any more until its process starts anew. */
@@ -161,7 +160,6 @@ export class TreeService {
     clearInterval(this.#backup ?? undefined);
     clearInterval(this.#comparing ?? undefined);
     clearInterval(this.#looking ?? undefined);
-    if (this.#flushing !== null) clearImmediate(this.#flushing);
     await Promise.race([this.#commit, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
     // What came since: it will not be acknowledged, but need not be fetched again.
     if (this.#diskFault === null && this.#jobs.length > 0)
@@ -186,7 +184,11 @@ export class TreeService {
   }
 
   #step(input: ReplicaInput): void {
-    for (const effect of this.#replica.step(input, performance.now())) this.#carryOut(effect);
+    const effects = this.#replica.step(input, performance.now());
+    // The disk first: it writes while the mount is told of the changes.
+    for (const effect of effects) if (isForDisk(effect)) this.#toDisk(effect);
+    if (this.#jobs.length > 0 && this.#commit === null && !this.#closed) this.#flush();
+    for (const effect of effects) if (!isForDisk(effect)) this.#carryOut(effect);
     clearTimeout(this.#timer ?? undefined);
     const deadline = this.#replica.deadline();
     if (deadline === Infinity || this.#closed) return;
@@ -194,24 +196,25 @@ export class TreeService {
     this.#timer = setTimeout(() => this.#step({ kind: 'timer' }), wait);
   }
 
-  #carryOut(effect: ReplicaEffect): void {
+  #toDisk(effect: ForDisk): void {
+    if (effect.kind === 'setAside') return this.#enqueue({ kind: 'set-aside' });
+    this.#ticket = effect.ticket;
+    this.#enqueue({ kind: 'record', record: effect.record });
+  }
+
+  #carryOut(effect: Exclude<ReplicaEffect, ForDisk>): void {
     const { events } = this.#options;
     switch (effect.kind) {
       case 'multicast':
         // A lost engine shows in the connection, and what was not sent is asked for again in the next view.
         this.#group?.multicast(effect.payload).catch(() => undefined);
         return;
-      case 'store':
-        this.#ticket = effect.ticket;
-        return this.#enqueue({ kind: 'record', record: effect.record });
       case 'answer': {
         const done = this.#asked.get(effect.id);
         this.#asked.delete(effect.id);
         done?.(effect.result);
         return this.#answered(effect.id);
       }
-      case 'setAside':
-        return this.#enqueue({ kind: 'set-aside' });
       case 'changed':
         return events.changed(effect.change, effect.writer);
       case 'differs': {
@@ -242,12 +245,10 @@ export class TreeService {
     this.#jobs.push(job);
     this.#unstored += sizeOf(job);
     if (this.#unstored > MOST_UNSTORED) return this.#withoutDisk('its disk is slower than the cluster writes', false);
-    // Everything that comes in one turn, or while the disk is busy, shares one transaction and one wait for the disk.
-    if (this.#commit === null && !this.#closed) this.#flushing ??= setImmediate(() => this.#flush());
   }
 
+  /** Everything that comes while the disk is busy shares one transaction and one wait for it. */
   #flush(): void {
-    this.#flushing = null;
     const [jobs, ticket] = [this.#jobs, this.#ticket];
     this.#jobs = [];
     this.#unstored = 0;
@@ -330,6 +331,9 @@ export class TreeService {
     }, LOOK_FOR_SPACE_MS);
   }
 }
+
+type ForDisk = Extract<ReplicaEffect, { kind: 'store' | 'setAside' }>;
+const isForDisk = (effect: ReplicaEffect): effect is ForDisk => effect.kind === 'store' || effect.kind === 'setAside';
 
 /** Bytes that wait with it, roughly. */
 const sizeOf = (job: StoreJob): number =>

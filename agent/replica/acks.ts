@@ -29,23 +29,69 @@ export class Acks {
   }
 }
 
+/**
+ * Whose acks an operation of `sender` waits for: the sender's, and those of the members after it in order of their ids
+ * until they are a majority; of members that were behind when the epoch began, only where it takes them. The others'
+ * acks come a little later and with the next ones together: each is a message to everybody.
+ */
+export function isAwaited(
+  self: NodeId,
+  sender: NodeId,
+  { members, behind, quorum }: { members: readonly NodeId[]; behind: ReadonlySet<NodeId>; quorum: Quorum },
+): boolean {
+  const votes = (node: NodeId): number => quorum.votes.get(node) ?? 0;
+  const total = members.reduce((sum, node) => sum + votes(node), 0);
+  const from = Math.max(0, members.indexOf(sender));
+  const inTurn = [...members.slice(from), ...members.slice(0, from)];
+  const isBehind = (node: NodeId): boolean => behind.has(node);
+  let sum = 0;
+  for (const node of [...inTurn.filter((each) => !isBehind(each)), ...inTurn.filter(isBehind)]) {
+    if (node === self) return true;
+    sum += votes(node);
+    if (sum >= quorum.needed && sum * 2 > total) return false;
+  }
+  return true;
+}
+
+/** How long an ack that nobody waits for may wait for the next one. Milliseconds. */
+const LAZY_MS = 10;
+
 /** This node's own acks of one epoch. One at a time: while it is on its way, the next one gathers. */
 export class OwnAcks {
   private onDisk = -1;
   private said = -1;
   private onItsWay = false;
+  /** Indices that somebody waits for, ascending. */
+  private awaited: number[] = [];
+  /** When the one that nobody waits for is due, in the unit of `now`. */
+  private due = Infinity;
 
+  /** Somebody waits until this index is acknowledged. Ascending. */
+  await(index: number): void {
+    this.awaited.push(index);
+  }
   stored(index: number): void {
     this.onDisk = index;
   }
   delivered(): void {
     this.onItsWay = false;
   }
+  /** When `next` may have one though nothing else has happened; Infinity when not. */
+  deadline(): number {
+    return this.onItsWay ? Infinity : this.due;
+  }
   /** The index to acknowledge now, or null. */
-  next(): number | null {
+  next(now: number): number | null {
     if (this.onItsWay || this.onDisk <= this.said) return null;
+    const [first = Infinity] = this.awaited;
+    if (first > this.onDisk && now < this.due) {
+      this.due = Math.min(this.due, now + LAZY_MS);
+      return null;
+    }
     this.onItsWay = true;
     this.said = this.onDisk;
+    this.due = Infinity;
+    while ((this.awaited[0] ?? Infinity) <= this.said) this.awaited.shift();
     return this.said;
   }
 }

@@ -6,7 +6,7 @@
 import { err } from '../result.ts';
 import type { NodeId, RingId } from '../totem/ids.ts';
 import { decodeOperation } from '../tree/codec.ts';
-import { Acks, OwnAcks } from './acks.ts';
+import { Acks, isAwaited, OwnAcks } from './acks.ts';
 import { Agreement, whyReadOnly, type Plan } from './agreement.ts';
 import { asksForAll, Comparison } from './comparison.ts';
 import type { Database } from './database.ts';
@@ -36,6 +36,8 @@ export interface MembershipPort {
   readonly own: OwnOperations;
   effect(effect: ReplicaEffect): void;
   store(record: StoreRecord, then: Afterwards): void;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
   /** Until when an operation waits for the members to agree, from now. */
   patience(): number;
 }
@@ -217,6 +219,8 @@ export class Membership {
     const { holdings, own } = this.port;
     const { tag, round } = this.view;
     this.ownAcks = new OwnAcks();
+    // On the beginning rests what was asked for before.
+    this.ownAcks.await(holdings.database.version.index);
     this.port.store(record, { kind: 'ack', version: holdings.database.version });
     if (tag !== null) own.takeUp({ tag, round }, holdings.database);
   }
@@ -241,6 +245,7 @@ export class Membership {
     const done = apply(database, this.view, node, message);
     if (done === null) return;
     if (done.ok) {
+      if (this.isAwaited(node)) this.ownAcks.await(database.version.index);
       this.port.store(done.value, { kind: 'ack', version: database.version });
       this.port.effect({ kind: 'changed', change: done.value.change, writer: node });
     }
@@ -294,9 +299,26 @@ export class Membership {
     this.acknowledge();
   }
 
+  private isAwaited(sender: NodeId): boolean {
+    const { members, plan } = this.view;
+    return isAwaited(this.port.config.self, sender, {
+      members,
+      behind: plan?.behind ?? new Set(),
+      quorum: this.quorum,
+    });
+  }
+
+  /** When `timer` is due, in the unit of `now`; Infinity when nothing is. */
+  deadline(): number {
+    return this.synced ? this.ownAcks.deadline() : Infinity;
+  }
+  timer(): void {
+    this.acknowledge();
+  }
+
   private acknowledge(): void {
     const { tag, round } = this.view;
-    const index = this.synced ? this.ownAcks.next() : null;
+    const index = this.synced ? this.ownAcks.next(this.port.now()) : null;
     if (index === null || tag === null) return;
     this.multicast({ kind: 'ack', tag, round, epoch: this.port.holdings.database.version.epoch, index });
   }

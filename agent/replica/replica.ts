@@ -88,7 +88,7 @@ export class Replica {
 
   /** When `step({kind: 'timer'})` is due, in the unit of `now`; Infinity when nothing is. */
   deadline(): number {
-    return this.own.deadline();
+    return Math.min(this.own.deadline(), this.membership?.deadline() ?? Infinity);
   }
 
   /** `now`: milliseconds of a clock that never goes back. */
@@ -120,6 +120,7 @@ export class Replica {
         this.leaveView();
         return this.own.refuseHeld();
       case 'timer':
+        this.membership?.timer();
         return this.own.due(this.now);
     }
   }
@@ -164,6 +165,7 @@ export class Replica {
       ...{ config, holdings, own },
       effect: (effect) => this.effects.push(effect),
       store: (record, then) => this.store(record, then),
+      now: () => this.now,
       patience: () => this.patience,
     });
     this.views += 1;

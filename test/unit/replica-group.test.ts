@@ -33,7 +33,19 @@ describe('a group of replicas', () => {
     group.store(writer, 9);
     pump(group);
     assert.deepEqual(outcomes(group), [], 'one disk of three is no majority');
-    group.store(group.node(3), 9);
+    group.store(group.node(2), 9);
+    pump(group);
+    assert.deepEqual(outcomes(group), ['ok']);
+  });
+
+  test('where the disk of one that is waited for hangs, the others make the majority a little later', () => {
+    const group = formed(3);
+    group.submit(group.node(1));
+    pump(group);
+    for (const id of [1, 3]) group.store(group.node(id), 9);
+    pump(group);
+    assert.deepEqual(outcomes(group), []);
+    group.tick(10);
     pump(group);
     assert.deepEqual(outcomes(group), ['ok']);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { Acks, OwnAcks } from '../../agent/replica/acks.ts';
+import { Acks, isAwaited, OwnAcks } from '../../agent/replica/acks.ts';
 import { planOf } from '../../agent/replica/agreement.ts';
 import { Database } from '../../agent/replica/database.ts';
 import {
@@ -200,14 +200,59 @@ describe('acknowledgements', () => {
   });
   test('own acks go one at a time, the next one for all that came meanwhile', () => {
     const own = new OwnAcks();
-    assert.equal(own.next(), null);
+    for (const index of [0, 1, 5]) own.await(index);
+    assert.equal(own.next(0), null);
     own.stored(0);
-    assert.equal(own.next(), 0);
+    assert.equal(own.next(0), 0);
     own.stored(1);
     own.stored(5);
-    assert.equal(own.next(), null);
+    assert.equal(own.next(0), null);
     own.delivered();
-    assert.equal(own.next(), 5);
+    assert.equal(own.next(0), 5);
+  });
+  test('an ack that nobody waits for comes with the next one, or a little later', () => {
+    const own = new OwnAcks();
+    own.stored(3);
+    assert.equal(own.next(100), null);
+    assert.equal(own.deadline(), 110);
+    own.stored(4);
+    assert.equal(own.next(105), null);
+    assert.equal(own.next(110), 4);
+    own.delivered();
+    own.stored(5);
+    assert.equal(own.next(111), null);
+    own.await(6);
+    own.stored(6);
+    assert.equal(own.next(112), 6);
+    assert.equal(own.deadline(), Infinity);
+  });
+  test('an operation waits for its sender and for those after it, until they are a majority', () => {
+    const members = [1, 2, 3, 4, 5].map(nodeId);
+    const quorum = { quorate: true, needed: 3, expected: 5, votes: new Map(members.map((node) => [node, 1])) };
+    const awaited = (sender: number, behind: readonly number[] = []): number[] =>
+      members.filter((self) =>
+        isAwaited(self, nodeId(sender), { members, behind: new Set(behind.map(nodeId)), quorum }),
+      );
+    assert.deepEqual(awaited(1), [1, 2, 3]);
+    assert.deepEqual(awaited(4), [1, 4, 5]);
+    assert.deepEqual(awaited(1, [2]), [1, 3, 4]);
+    assert.deepEqual(awaited(1, [2, 3, 4]), [1, 2, 5], 'it takes one of those who were behind');
+  });
+  test('whoever is awaited has a majority together, whatever the votes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }), fc.nat(), fc.nat(), (list, from, needed) => {
+        const members = list.map((_, at) => nodeId(at + 1));
+        const votes = new Map(members.map((node, at) => [node, list[at] ?? 0]));
+        const quorum = { quorate: true, needed: 1 + (needed % 8), expected: 9, votes };
+        const sender = members[from % members.length] ?? nodeId(1);
+        const acks = new Acks();
+        const awaited = members.filter((self) => isAwaited(self, sender, { members, behind: new Set(), quorum }));
+        for (const node of awaited) acks.note(node, 7);
+        const all = new Acks();
+        for (const node of members) all.note(node, 7);
+        assert.equal(acks.safe(members, quorum), all.safe(members, quorum));
+      }),
+    );
   });
 });
 
