@@ -2,6 +2,8 @@
 import type { NodeId } from '../totem/ids.ts';
 import type { Quorum } from './types.ts';
 
+const isEnough = (sum: number, total: number, { needed }: Quorum): boolean => sum >= needed && sum * 2 > total;
+
 export class Acks {
   private readonly stored = new Map<NodeId, number>();
 
@@ -23,7 +25,7 @@ export class Acks {
     let sum = 0;
     for (const each of stored) {
       sum += each.votes;
-      if (sum >= quorum.needed && sum * 2 > total) return each.index;
+      if (isEnough(sum, total, quorum)) return each.index;
     }
     return -1;
   }
@@ -48,7 +50,7 @@ export function isAwaited(
   for (const node of [...inTurn.filter((each) => !isBehind(each)), ...inTurn.filter(isBehind)]) {
     if (node === self) return true;
     sum += votes(node);
-    if (sum >= quorum.needed && sum * 2 > total) return false;
+    if (isEnough(sum, total, quorum)) return false;
   }
   return true;
 }
