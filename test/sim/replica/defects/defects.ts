@@ -14,7 +14,11 @@ const core = (file: string): string => `agent/replica/${file}.ts`;
 export const defects: readonly ReplicaDefect[] = [
   {
     name: 'one disk is enough',
-    ...{ file: core('acks'), find: 'if (isEnough(sum, total, quorum)) return each.index;', replace: 'return each.index;' },
+    ...{
+      file: core('acks'),
+      find: 'if (isEnough(sum, total, quorum)) return each.index;',
+      replace: 'return each.index;',
+    },
     ...{ caughtBy: 'stored-by-majority', nodes: 3 },
   },
   {
