@@ -15,6 +15,24 @@ function pump(group: Group): void {
     }
 }
 
+/** The second goes on with the third, from their disks; what is answered then stays when the first returns. */
+function othersGoOn(group: Group): void {
+  const [first, second, third] = [group.node(1), group.node(2), group.node(3)];
+  group.kill(second);
+  group.kill(first);
+  group.start(second);
+  group.start(third);
+  group.settle();
+  const path = group.submit(second);
+  group.settle();
+  assert.deepEqual(group.answers.at(-1), { path, errno: null });
+  group.start(first);
+  group.settle();
+  assert.ok(has(first, path));
+  group.heal();
+  group.checkHealed();
+}
+
 describe('a group of replicas', () => {
   test('agrees, applies on all, and answers', () => {
     const group = formed(3);
@@ -250,25 +268,14 @@ describe('a group of replicas', () => {
     for (let count = 0; count < 3; count += 1) group.submit(first);
     pump(group);
     group.store(first, 9);
-    group.kill(second);
-    group.kill(first);
-    group.start(second);
-    group.start(third);
-    group.settle();
-    const path = group.submit(second);
-    group.settle();
-    assert.deepEqual(group.answers.at(-1), { path, errno: null });
-    group.start(first);
-    group.settle();
-    assert.ok(has(first, path));
-    group.heal();
-    group.checkHealed();
+    othersGoOn(group);
   });
 
   test('no epoch begins before every member has written it down: others could begin it too, and answer in it', () => {
     const group = formed(3);
     group.sequencesGrow = false;
-    const [first, second, third] = [group.node(1), group.node(2), group.node(3)];
+    const first = group.node(1);
+    const third = group.node(3);
     group.kill(third);
     pump(group);
     group.store(first, 1);
@@ -278,19 +285,7 @@ describe('a group of replicas', () => {
     group.store(first, 9);
     pump(group);
     // What the first alone has done, had it begun, would outweigh what the others now answer in the same epoch.
-    group.kill(first);
-    group.kill(second);
-    group.start(second);
-    group.start(third);
-    group.settle();
-    const path = group.submit(second);
-    group.settle();
-    assert.deepEqual(group.answers.at(-1), { path, errno: null });
-    group.start(first);
-    group.settle();
-    assert.ok(has(first, path));
-    group.heal();
-    group.checkHealed();
+    othersGoOn(group);
   });
 
   test('operations go on while a state is on its way, and are on top of it where it arrives', () => {
