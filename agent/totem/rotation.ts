@@ -9,7 +9,18 @@ const MOST_UNCONFIRMED = 2000;
 const MOST_UNCONFIRMED_BYTES = 32 * 1024 * 1024;
 /** Retransmissions asked for in one token, where it has the room. */
 const MOST_MISSING = 60;
+/** Messages in a rotation up to which the token may rest right after them. */
+const FEW = 2;
 const NOTHING: ReadonlySet<number> = new Set();
+
+/**
+ * Whether the token may rest with the representative. `briefly`: something was sent a moment ago, and what answers it
+ * may be on its way. `long`: nothing was sent by anyone for two rotations.
+ */
+export type Rest = 'none' | 'briefly' | 'long';
+
+/** May the token be resting, for a member that has seen a rotation of so many messages? */
+export const mayRest = (flow: number): boolean => flow <= 2 * FEW;
 
 export interface NextBody {
   /** MESSAGE_OVERHEAD free bytes, then the body. */
@@ -42,27 +53,30 @@ export interface Visitor {
 /** What a node remembers from one visit of the token to the next. */
 export class Rotation {
   private lastAru = 0;
+  private aruBefore = 0;
   private sentLastVisit = 0;
   private waitedLastVisit = 0;
   private idleVisits = 0;
+  private stirred = false;
+  private lastFlow = 0;
   private lastSeq = 0;
   /** What this node has resent at its last visit. */
   private lastResent: ReadonlySet<number> = NOTHING;
 
-  /** Nothing was sent by anyone for two rotations: the token may rest. */
-  get rests(): boolean {
-    return this.idleVisits > 1;
-  }
+  /** As of the last visit. */
+  rest: Rest = 'none';
   /** The token is to go on moving: somebody has something to say. */
   stir(): void {
     this.idleVisits = 0;
+    this.stirred = true;
   }
 
-  /** `stable`: every member has everything up to here. */
+  /** `rested`: the token has not gone round since the last visit. `stable`: every member has everything up to here. */
   visit(
     token: TokenPacket,
     log: MessageLog,
     visitor: Visitor,
+    rested = false,
   ): { readonly next: TokenPacket; readonly stable: number } {
     log.high = Math.max(log.high, token.seq);
     const others = Math.max(0, token.flow - this.sentLastVisit);
@@ -82,13 +96,21 @@ export class Rotation {
     const room = Math.floor((visitor.datagram - TOKEN_BYTES) / MISSING_BYTES);
     const missing = withOwn(stillMissing, log, overdue, Math.min(MOST_MISSING, room));
     // What the token said at two visits in a row, everybody in between has seen and not contradicted.
-    const stable = Math.min(aru, this.lastAru);
+    if (!rested) this.aruBefore = this.lastAru;
+    const stable = Math.min(aru, this.aruBefore);
     this.lastAru = aru;
     this.sentLastVisit = sent + resent.size;
     this.waitedLastVisit = waiting;
     const quiet = countQuiet(token.quiet, sent === 0 && log.aru >= seq, visitor);
     const flow = others + sent + resent.size;
-    this.idleVisits = flow === 0 && missing.length === 0 && stable === seq ? this.idleVisits + 1 : 0;
+    const isQuiet = sent + resent.size === 0 && missing.length === 0;
+    this.idleVisits = isQuiet && others === 0 && stable === seq ? this.idleVisits + 1 : 0;
+    // Most of a small cluster's time the disks are waited for, and a token that goes round meanwhile costs each node
+    // two packets and a wakeup. Who has something to say wakes it: as they all see a flow of no more than twice FEW.
+    const isCalm = isQuiet && aru === seq && token.flow <= FEW && this.lastFlow <= FEW;
+    this.rest = this.idleVisits > 1 ? 'long' : isCalm && !this.stirred ? 'briefly' : 'none';
+    this.stirred = false;
+    this.lastFlow = flow;
     const { kind, ring } = token;
     const hop = token.hop + 1;
     const next = { kind, sender: visitor.self, ring, hop, seq, aru, aruSetter, flow, backlog, quiet, missing };

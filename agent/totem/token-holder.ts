@@ -6,8 +6,14 @@ import type { Delivery } from './delivery.ts';
 import { sameRing, type NodeId, type RingId } from './ids.ts';
 import { MOST_LOGGED, type MessageLog } from './message-log.ts';
 import { encode, headMessage, MESSAGE_OVERHEAD, type CommitPacket, type TokenPacket } from './packet.ts';
-import { Rotation, type NextBody, type Visitor } from './rotation.ts';
+import { mayRest, Rotation, type NextBody, type Visitor } from './rotation.ts';
 import type { Station } from './station.ts';
+
+/**
+ * How long the token rests while what was sent is likely to be answered; milliseconds. What is lost meanwhile, a message
+ * or a member's word that it has something to say, costs no more than this.
+ */
+const BRIEF_HOLD = 4;
 
 /** The way of the token. */
 export interface Course {
@@ -32,7 +38,7 @@ export class TokenHolder {
   private passed: { readonly to: NodeId; readonly packet: Uint8Array; readonly seq: number } | null = null;
   private held: TokenPacket | null = null;
   private lastHop = 0;
-  /** Messages on the ring in the rotation before our last visit: none, and the token may be resting. */
+  /** Messages on the ring in the rotation before our last visit: few, and the token may be resting. */
   private lastFlow = 0;
   private woke = false;
   private rotation = new Rotation();
@@ -119,14 +125,16 @@ export class TokenHolder {
     return true;
   }
 
-  visit(token: TokenPacket): void {
-    const { next, stable } = this.rotation.visit(token, this.course.log, this.visitor());
+  visit(token: TokenPacket, rested = false): void {
+    const { next, stable } = this.rotation.visit(token, this.course.log, this.visitor(), rested);
     this.lastFlow = next.flow;
     if (this.resend === null) {
       this.delivery.settled(stable);
-      if (this.rotation.rests && this.isRepresentative() && this.delivery.outbox.size === 0) {
+      const { rest } = this.rotation;
+      if (rest !== 'none' && this.isRepresentative() && this.delivery.outbox.size === 0) {
+        const { hold } = this.station.timeouts;
         this.held = next;
-        return this.station.after('hold', this.station.timeouts.hold);
+        return this.station.after('hold', rest === 'long' ? hold : Math.min(hold, BRIEF_HOLD));
       }
     }
     this.pass(next);
@@ -147,7 +155,7 @@ export class TokenHolder {
    * token would cost each idle ring two packets and wakeups in each rotation.
    */
   private restAt(to: NodeId): number {
-    return this.rotation.rests && to === this.course.members[0] ? this.station.timeouts.hold : 0;
+    return this.rotation.rest === 'long' && to === this.course.members[0] ? this.station.timeouts.hold : 0;
   }
 
   passAgain(): void {
@@ -182,7 +190,7 @@ export class TokenHolder {
     this.station.after('token', this.station.timeouts.token);
     this.rotation.stir();
     this.lastHop = token.hop;
-    this.visit(token);
+    this.visit(token, true);
   }
 
   /** Somebody has something to say and thinks that the token rests here. It may be about to. */
@@ -196,8 +204,8 @@ export class TokenHolder {
   hurry(): void {
     if (this.others.length === 0) this.sendAlone();
     else if (this.held !== null) this.release();
-    else if (!this.isRepresentative() && !this.woke && this.lastFlow === 0) {
-      // While messages flow the representative does not hold the token: it waits for two idle rotations.
+    else if (!this.isRepresentative() && !this.woke && mayRest(this.lastFlow)) {
+      // While many messages flow the representative does not hold the token.
       this.woke = true;
       const { ring, members } = this.course;
       this.station.send(members.slice(0, 1), { kind: 'wake', sender: this.station.self, ring });

@@ -10,7 +10,7 @@ import type { ClusterKey } from '../../totem/security/cluster-key.ts';
 import { splitDatagrams } from '../../totem/security/envelope.ts';
 import { RefusalReports } from '../../totem/security/refusals.ts';
 import { Security, type Opened } from '../../totem/security/security.ts';
-import { Datagrams, type LinkPlan } from './udp/datagrams.ts';
+import { Datagrams, type Departure, type LinkPlan } from './udp/datagrams.ts';
 import type { Endpoint } from './udp/endpoints.ts';
 
 /** Payloads of links begin with a byte up to this; those of the ring with its magic; the engine's own with others. */
@@ -41,9 +41,7 @@ export interface WireEvents {
   nameOf(node: NodeId): string | null;
 }
 
-interface Waiting {
-  readonly link: number;
-  readonly to: readonly NodeId[];
+interface Waiting extends Departure {
   readonly packets: Uint8Array[];
 }
 
@@ -123,7 +121,7 @@ export class Wire {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingPackets = 0;
-    for (const { link, to, packets } of waiting) this.#datagrams.send(link, to, packets);
+    this.#datagrams.send(waiting);
   }
 
   #queue(link: number, to: readonly NodeId[], datagram: Uint8Array): void {
@@ -169,7 +167,7 @@ export class Wire {
           this.#probe(effect.link, effect.to, effect.payload);
           break;
         case 'cast':
-          this.#datagrams.send(effect.link, effect.to, [this.#security.seal(effect.payload)]);
+          this.#datagrams.send([{ ...effect, packets: [this.#security.seal(effect.payload)] }]);
           break;
         case 'multicast':
           this.#multicast(effect);

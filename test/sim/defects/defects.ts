@@ -25,7 +25,20 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'one sight of the token proves that all have a message',
-    ...{ file: totem('rotation'), find: 'const stable = Math.min(aru, this.lastAru);', replace: 'const stable = aru;' },
+    ...{
+      file: totem('rotation'),
+      find: 'const stable = Math.min(aru, this.aruBefore);',
+      replace: 'const stable = aru;',
+    },
+    ...{ caughtBy: 'safe-delivery', nodes: 3 },
+  },
+  {
+    name: 'a token that rested counts as one that went round',
+    ...{
+      file: totem('rotation'),
+      find: 'if (!rested) this.aruBefore = this.lastAru;',
+      replace: 'this.aruBefore = this.lastAru;',
+    },
     ...{ caughtBy: 'safe-delivery', nodes: 3 },
   },
   {

@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import type { NodeId } from '../../../totem/ids.ts';
 import type { Endpoint } from './endpoints.ts';
 import { canonical } from './socket-address.ts';
+import { joinSmall } from './join-small.ts';
 import { openUdpSocket } from './open-socket.ts';
 import { destination, type Destination, type UdpSocket } from './udp-socket.ts';
 
@@ -12,6 +13,13 @@ export interface LinkPlan {
   readonly port: number;
   /** Transport udp: everything for several nodes goes to this group, through at most `hops` routers. */
   readonly multicast: { readonly group: string; readonly hops: number } | null;
+}
+
+/** Packets for these nodes, over this link. */
+export interface Departure {
+  readonly link: number;
+  readonly to: readonly NodeId[];
+  readonly packets: readonly Uint8Array[];
 }
 
 /** Bytes that came over a link: one datagram, or several that the kernel glued together. */
@@ -60,18 +68,25 @@ export class Datagrams {
     }
   }
 
-  /** Sends in order. To several nodes at once by multicast where there is. */
-  send(link: number, to: readonly NodeId[], packets: readonly Uint8Array[]): void {
-    const open = this.#links.get(link);
-    if (open === undefined) return;
-    if (open.multicast !== null && to.length > 1) {
-      open.multicast.out.send(packets, open.multicast.to);
-      return;
+  /** Sends in order. To several nodes at once by multicast where there is; small packets for one node go in one. */
+  send(departures: readonly Departure[]): void {
+    const unicast = new Map<Destination, { readonly socket: UdpSocket; readonly packets: Uint8Array[] }>();
+    for (const { link, to, packets } of departures) {
+      const open = this.#links.get(link);
+      if (open === undefined) continue;
+      if (open.multicast !== null && to.length > 1) {
+        open.multicast.out.send(packets, open.multicast.to);
+        continue;
+      }
+      for (const node of to) {
+        const peer = open.peers.get(node);
+        if (peer === undefined) continue;
+        const earlier = unicast.get(peer);
+        if (earlier === undefined) unicast.set(peer, { socket: open.unicast, packets: [...packets] });
+        else earlier.packets.push(...packets);
+      }
     }
-    for (const node of to) {
-      const peer = open.peers.get(node);
-      if (peer !== undefined) open.unicast.send(packets, peer);
-    }
+    for (const [peer, { socket, packets }] of unicast) socket.send(joinSmall(packets), peer);
   }
 
   /** Sends a packet that must not be cut on its way. False when it is known not to fit. */
