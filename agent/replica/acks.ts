@@ -32,9 +32,10 @@ export class Acks {
 }
 
 /**
- * Whose acks an operation of `sender` waits for: the sender's, and those of the members after it in order of their ids
- * until they are a majority; of members that were behind when the epoch began, only where it takes them. The others'
- * acks come a little later and with the next ones together: each is a message to everybody.
+ * Whose acks an operation of `sender` waits for: those of the members after it in order of their ids until they are a
+ * majority with it; of members that were behind when the epoch began, only where it takes them. The sender knows its own
+ * disk without a message, unless it is enough alone. The others' acks come later and with the next ones together: each
+ * is a message to everybody.
  */
 export function isAwaited(
   self: NodeId,
@@ -43,20 +44,21 @@ export function isAwaited(
 ): boolean {
   const votes = (node: NodeId): number => quorum.votes.get(node) ?? 0;
   const total = members.reduce((sum, node) => sum + votes(node), 0);
+  let sum = votes(sender);
+  if (self === sender) return isEnough(sum, total, quorum);
   const from = Math.max(0, members.indexOf(sender));
-  const inTurn = [...members.slice(from), ...members.slice(0, from)];
+  const inTurn = [...members.slice(from + 1), ...members.slice(0, from)];
   const isBehind = (node: NodeId): boolean => behind.has(node);
-  let sum = 0;
   for (const node of [...inTurn.filter((each) => !isBehind(each)), ...inTurn.filter(isBehind)]) {
+    if (isEnough(sum, total, quorum)) return false;
     if (node === self) return true;
     sum += votes(node);
-    if (isEnough(sum, total, quorum)) return false;
   }
   return true;
 }
 
 /** How long an ack that nobody waits for may wait for the next one. Milliseconds. */
-const LAZY_MS = 10;
+const LAZY_MS = 40;
 
 /** This node's own acks of one epoch. One at a time: while it is on its way, the next one gathers. */
 export class OwnAcks {
@@ -70,10 +72,14 @@ export class OwnAcks {
 
   /** Somebody waits until this index is acknowledged. Ascending. */
   await(index: number): void {
-    this.awaited.push(index);
+    if (index > this.said) this.awaited.push(index);
   }
   stored(index: number): void {
     this.onDisk = index;
+  }
+  /** The index up to which everything is on this node's disk; -1 before anything is. */
+  get disk(): number {
+    return this.onDisk;
   }
   delivered(): void {
     this.onItsWay = false;

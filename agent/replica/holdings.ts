@@ -47,7 +47,7 @@ export class Holdings {
     return { kind: 'promise', promised: epoch };
   }
 
-  /** Everything up to this index was acknowledged in a view that this node's own ack was delivered in. */
+  /** Everything up to this index is on disk here, and another member of the view has acknowledged the same. */
   settle(index: number): void {
     this.settled = Math.max(this.settled, index);
   }

@@ -10,6 +10,7 @@ import { Acks, isAwaited, OwnAcks } from './acks.ts';
 import { Agreement, whyReadOnly, type Plan } from './agreement.ts';
 import { asksForAll, Comparison } from './comparison.ts';
 import type { Database } from './database.ts';
+import { History } from './history.ts';
 import type { Holdings } from './holdings.ts';
 import type { Afterwards } from './journal.ts';
 import {
@@ -50,8 +51,11 @@ export class Membership {
   private sending: Sending | null = null;
   /** This node is behind: until it has the leader's state, and what was delivered since. */
   private catchingUp: CatchingUp | null = null;
+  private history = new History();
   private acks = new Acks();
   private ownAcks = new OwnAcks();
+  /** The newest ack of each member that came before this node had a history to compare with. */
+  private readonly early = new Map<NodeId, AckMessage>();
   private readonly comparison = new Comparison();
 
   constructor(ring: RingId, members: readonly NodeId[], quorum: Quorum, port: MembershipPort) {
@@ -135,7 +139,8 @@ export class Membership {
         return this.onComparison(sender, message);
       case 'unready':
         view.reset();
-        [this.sending, this.catchingUp, this.acks] = [null, null, new Acks()];
+        [this.sending, this.catchingUp] = [null, null];
+        this.early.clear();
         return this.announce();
     }
   }
@@ -193,7 +198,7 @@ export class Membership {
 
   /** All have written down the epoch: it begins, everywhere at this place of the order. */
   private activate(): void {
-    this.acks = new Acks();
+    this.history = new History();
     if (this.catchingUp !== null) return this.adopt(this.catchingUp);
     const { epoch, branch } = epochOf(this.view);
     this.begun(this.port.holdings.enter(epoch, branch));
@@ -202,11 +207,10 @@ export class Membership {
   /** The epoch has begun, and the leader's state may be there: this node's own gives way to it, and to what came since. */
   private adopt({ state, heard }: CatchingUp): void {
     if (state === null) return;
-    const { view } = this;
-    const { epoch, branch } = epochOf(view);
+    const { epoch, branch } = epochOf(this.view);
     const { record, lost } = this.port.holdings.adopt(state, (database) => {
       database.enter(epoch, branch);
-      for (const { sender, message } of heard) apply(database, view, sender, message);
+      for (const { sender, message } of heard) this.apply(database, sender, message);
     });
     if (lost !== null) this.port.effect({ kind: 'setAside', image: lost });
     this.catchingUp = null;
@@ -218,11 +222,14 @@ export class Membership {
   private begun(record: StoreRecord): void {
     const { holdings, own } = this.port;
     const { tag, round } = this.view;
+    this.acks = new Acks();
     this.ownAcks = new OwnAcks();
     // On the beginning rests what was asked for before.
     this.ownAcks.await(holdings.database.version.index);
     this.port.store(record, { kind: 'ack', version: holdings.database.version });
     if (tag !== null) own.takeUp({ tag, round }, holdings.database);
+    for (const [sender, ack] of this.early) this.onAck(sender, ack);
+    this.early.clear();
   }
 
   // --- operations ---
@@ -242,18 +249,36 @@ export class Membership {
     }
     const { holdings, own } = this.port;
     const { database } = holdings;
-    const done = apply(database, this.view, node, message);
+    const done = this.apply(database, node, message);
     if (done === null) return;
+    // One that is refused rests on what was there: its sender waits for that.
+    if (this.isAwaited(node)) this.ownAcks.await(database.version.index);
     if (done.ok) {
-      if (this.isAwaited(node)) this.ownAcks.await(database.version.index);
       this.port.store(done.value, { kind: 'ack', version: database.version });
       this.port.effect({ kind: 'changed', change: done.value.change, writer: node });
     }
     const entry = own.of(node, message);
     if (entry === undefined) return;
     own.delivered(entry, done.ok ? null : done.error, database.version);
-    if (!done.ok) this.settle();
+    if (!done.ok) {
+      this.acknowledge();
+      this.settle();
+    }
     this.sendHeld();
+  }
+
+  /** Null: it is not whole yet, or contained already. */
+  private apply(database: Database, node: NodeId, message: OperationMessage): ReturnType<Database['apply']> | null {
+    const whole = this.view.partsOf(node).add(message);
+    if (whole === null) return null;
+    const operation = decodeOperation(whole);
+    // The submitter has checked it, and all members speak one generation.
+    if (!operation.ok) return err('EINVAL');
+    const { session, counter, floor, mtimeS } = message;
+    if (database.contains(node, session, counter)) return null;
+    const done = database.apply({ node, session, counter, floor, mtimeS, operation: operation.value });
+    if (done.ok) this.history.applied(database.version.index, node, session, counter);
+    return done;
   }
 
   /** Delivered between two rounds of this view: no member applies it. It waits for the next round. */
@@ -297,6 +322,7 @@ export class Membership {
         this.ownAcks.stored(then.version.index);
     }
     this.acknowledge();
+    this.settle();
   }
 
   private isAwaited(sender: NodeId): boolean {
@@ -320,14 +346,17 @@ export class Membership {
     const { tag, round } = this.view;
     const index = this.synced ? this.ownAcks.next(this.port.now()) : null;
     if (index === null || tag === null) return;
-    this.multicast({ kind: 'ack', tag, round, epoch: this.port.holdings.database.version.epoch, index });
+    const { epoch } = this.port.holdings.database.version;
+    this.multicast({ kind: 'ack', tag, round, epoch, index, mark: this.history.at(index) });
+    this.history.acknowledged(index);
   }
 
   private onAck(sender: NodeId, message: AckMessage): void {
     if (!this.view.active || message.epoch !== this.view.plan?.epoch) return;
-    this.acks.note(sender, message.index);
+    if (this.catchingUp !== null) return void this.early.set(sender, message);
+    // Past a gap an ack may be of another history than ours: it says nothing here.
+    if (this.history.confirms(message.index, message.mark)) this.acks.note(sender, message.index);
     if (sender === this.port.config.self) {
-      this.port.holdings.settle(message.index);
       this.ownAcks.delivered();
       this.acknowledge();
     }
@@ -338,6 +367,10 @@ export class Membership {
   private settle(): void {
     if (!this.synced) return;
     const { epoch } = this.port.holdings.database.version;
+    // What is on this disk counts as far as somebody else has the same: it is no history past a gap.
+    const own = Math.min(this.ownAcks.disk, this.history.common);
+    this.acks.note(this.port.config.self, own);
+    this.port.holdings.settle(own);
     const index = this.acks.safe(this.view.members, this.quorum);
     this.port.own.answerRestingOn({ epoch, index });
   }
@@ -347,21 +380,4 @@ export class Membership {
 function epochOf({ plan, tag }: Agreement): { readonly epoch: number; readonly branch: string } {
   if (plan === null || tag === null) throw new Error('an epoch begins without a plan');
   return { epoch: plan.epoch, branch: tag.slice(0, BRANCH_DIGITS) };
-}
-
-/** Null: it is not whole yet, or contained already. */
-function apply(
-  database: Database,
-  view: Agreement,
-  node: NodeId,
-  message: OperationMessage,
-): ReturnType<Database['apply']> | null {
-  const whole = view.partsOf(node).add(message);
-  if (whole === null) return null;
-  const operation = decodeOperation(whole);
-  // The submitter has checked it, and all members speak one generation.
-  if (!operation.ok) return err('EINVAL');
-  const { session, counter, floor, mtimeS } = message;
-  if (database.contains(node, session, counter)) return null;
-  return database.apply({ node, session, counter, floor, mtimeS, operation: operation.value });
 }

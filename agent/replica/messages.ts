@@ -64,6 +64,8 @@ export interface AckMessage extends Place {
   readonly kind: 'ack';
   readonly epoch: number;
   readonly index: number;
+  /** Tells the sender's history up to there from others (history.ts). */
+  readonly mark: number;
 }
 /** The sender has lost quorum: the round is over. */
 export interface UnreadyMessage extends Place {
@@ -97,9 +99,10 @@ const FORMAT = 1;
 /**
  * The generation of the messages, and of the operations in them. One that changes what an operation does, or adds one,
  * gets a new number: members that read the same bytes in two ways would part without a word. The second brought
- * `sync`, and sends what differs instead of the whole state. A hello is read by all generations alike.
+ * `sync`, and sends what differs instead of the whole state; in the third an ack tells histories apart, and a sender
+ * need not acknowledge its own. A hello is read by all generations alike.
  */
-export const GENERATION = { oldest: 2, newest: 2 } as const;
+export const GENERATION = { oldest: 3, newest: 3 } as const;
 /** A kind that a version does not know it takes for nothing: new ones may be added at the end. */
 const KINDS = [
   ...(['hello', 'state', 'promise', 'difference', 'operation', 'ack', 'unready'] as const),
@@ -156,7 +159,8 @@ function writeBody(out: ByteWriter, message: Exclude<ReplicaMessage, HelloMessag
       return out.bytes(message.bytes);
     case 'ack':
       out.integer(message.epoch);
-      return out.integer(message.index);
+      out.integer(message.index);
+      return out.integer(message.mark);
     case 'digest':
       writeVersion(out, message.version);
       return out.bytes(message.digest);
@@ -199,7 +203,7 @@ function read(input: ByteReader): ReplicaMessage {
       return { kind, ...place, session, counter, floor, mtimeS, ...readPart(input) };
     }
     case 'ack':
-      return { kind, ...place, epoch: input.count(), index: input.count() };
+      return { kind, ...place, epoch: input.count(), index: input.count(), mark: input.count() };
     case 'digest':
       return { kind, ...place, version: readVersion(input), digest: input.bytes(LONGEST_DIGEST).slice() };
     case 'unready':

@@ -13,8 +13,10 @@
  *
  * `settled`: when a ring breaks, an engine may deliver last messages past a gap (Totem, section 5.3; so
  * does corosync), which members elsewhere never see or see at another index. No one can have stored
- * and acknowledged such a message in its own view. So what our own delivered ack covers is certainly
- * the common history, and what comes after it counts for less when a leader is chosen.
+ * and acknowledged such a message in its own view. So what a delivered ack covers is certainly the
+ * common history where our own is the same up to there (history.ts), and what comes after it counts
+ * for less when a leader is chosen. As far as it is certain a member counts its own disk without
+ * having said so: of three nodes one ack answers a write.
  */
 import { err, ok, type Result } from '../result.ts';
 import type { NodeId, RingId } from '../totem/ids.ts';
@@ -50,14 +52,14 @@ export class Replica {
   private views = 0;
   private now = 0;
   private effects: ReplicaEffect[] = [];
-  private lastStatus = '';
+  private lastStatus: ReplicaStatus;
 
   private constructor(config: ReplicaConfig, holdings: Holdings) {
     this.config = config;
     this.holdings = holdings;
     const effect = (each: ReplicaEffect): void => void this.effects.push(each);
     this.own = new OwnOperations(config, effect);
-    this.lastStatus = JSON.stringify(this.status());
+    this.lastStatus = this.status();
   }
 
   /** A replica on a stored image, or in words why the image is damaged. */
@@ -139,10 +141,8 @@ export class Replica {
 
   private reportStatus(): void {
     const status = this.status();
-    // Not with every operation: only the epoch of the version is worth a message.
-    const text = JSON.stringify({ ...status, version: { ...status.version, index: 0 } });
-    if (text === this.lastStatus) return;
-    this.lastStatus = text;
+    if (saysTheSame(status, this.lastStatus)) return;
+    this.lastStatus = status;
     this.effects.push({ kind: 'status', status });
   }
 
@@ -231,4 +231,15 @@ export class Replica {
       if (isLast) this.effects.push({ kind: 'changed', change: record.change, writer: node });
     }
   }
+}
+
+/** Not with every operation: only the epoch of the version is worth a message. */
+function saysTheSame(left: ReplicaStatus, right: ReplicaStatus): boolean {
+  const [now, before] = [left.writability, right.writability];
+  return (
+    left.accepting === right.accepting &&
+    left.synced === right.synced &&
+    left.version.epoch === right.version.epoch &&
+    (now.kind === 'writable' ? before.kind === 'writable' : before.kind !== 'writable' && now.reason === before.reason)
+  );
 }

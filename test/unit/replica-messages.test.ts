@@ -73,7 +73,7 @@ const message: fc.Arbitrary<ReplicaMessage> = fc.oneof(
       ),
     )
     .map(([which, rest]) => ({ ...rest, ...which })),
-  fc.record({ kind: fc.constant('ack' as const), ...place, epoch: count, index: count }, plain),
+  fc.record({ kind: fc.constant('ack' as const), ...place, epoch: count, index: count, mark: count }, plain),
   fc.record({ kind: fc.constant('unready' as const), ...place }, plain),
 );
 
@@ -214,31 +214,34 @@ describe('acknowledgements', () => {
     const own = new OwnAcks();
     own.stored(3);
     assert.equal(own.next(100), null);
-    assert.equal(own.deadline(), 110);
+    assert.equal(own.deadline(), 140);
     own.stored(4);
     assert.equal(own.next(105), null);
-    assert.equal(own.next(110), 4);
+    assert.equal(own.next(140), 4);
     own.delivered();
     own.stored(5);
-    assert.equal(own.next(111), null);
+    assert.equal(own.next(141), null);
     own.await(6);
     own.stored(6);
-    assert.equal(own.next(112), 6);
+    assert.equal(own.next(142), 6);
     assert.equal(own.deadline(), Infinity);
   });
-  test('an operation waits for its sender and for those after it, until they are a majority', () => {
+  test('an operation waits for those after its sender, until they are a majority with it', () => {
     const members = [1, 2, 3, 4, 5].map(nodeId);
     const quorum = { quorate: true, needed: 3, expected: 5, votes: new Map(members.map((node) => [node, 1])) };
     const awaited = (sender: number, behind: readonly number[] = []): number[] =>
       members.filter((self) =>
         isAwaited(self, nodeId(sender), { members, behind: new Set(behind.map(nodeId)), quorum }),
       );
-    assert.deepEqual(awaited(1), [1, 2, 3]);
-    assert.deepEqual(awaited(4), [1, 4, 5]);
-    assert.deepEqual(awaited(1, [2]), [1, 3, 4]);
-    assert.deepEqual(awaited(1, [2, 3, 4]), [1, 2, 5], 'it takes one of those who were behind');
+    assert.deepEqual(awaited(1), [2, 3]);
+    assert.deepEqual(awaited(4), [1, 5]);
+    assert.deepEqual(awaited(1, [2]), [3, 4]);
+    assert.deepEqual(awaited(1, [2, 3, 4]), [2, 5], 'it takes one of those who were behind');
+    assert.ok(
+      isAwaited(nodeId(1), nodeId(1), { members: [nodeId(1)], behind: new Set(), quorum: { ...quorum, needed: 1 } }),
+    );
   });
-  test('whoever is awaited has a majority together, whatever the votes', () => {
+  test('whoever is awaited has a majority together with the sender, whatever the votes', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }), fc.nat(), fc.nat(), (list, from, needed) => {
         const members = list.map((_, at) => nodeId(at + 1));
@@ -247,7 +250,7 @@ describe('acknowledgements', () => {
         const sender = members[from % members.length] ?? nodeId(1);
         const acks = new Acks();
         const awaited = members.filter((self) => isAwaited(self, sender, { members, behind: new Set(), quorum }));
-        for (const node of awaited) acks.note(node, 7);
+        for (const node of [...awaited, sender]) acks.note(node, 7);
         const all = new Acks();
         for (const node of members) all.note(node, 7);
         assert.equal(acks.safe(members, quorum), all.safe(members, quorum));

@@ -87,7 +87,7 @@ export const defects: readonly ReplicaDefect[] = [
     name: 'what was heard while the state was on its way is forgotten',
     ...{
       file: core('membership'),
-      find: 'for (const { sender, message } of heard) apply(database, view, sender, message);',
+      find: 'for (const { sender, message } of heard) this.apply(database, sender, message);',
     },
     ...{ replace: 'void heard;', caughtBy: 'replicas-identical', nodes: 3 },
   },
@@ -117,8 +117,8 @@ export const defects: readonly ReplicaDefect[] = [
     name: 'operations that wait for room are never sent',
     ...{
       file: core('membership'),
-      find: 'if (!done.ok) this.settle();\n    this.sendHeld();',
-      replace: 'if (!done.ok) this.settle();',
+      find: '      this.settle();\n    }\n    this.sendHeld();',
+      replace: '      this.settle();\n    }',
     },
     ...{ caughtBy: 'everybody-answered', nodes: 3 },
   },
