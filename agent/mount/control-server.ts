@@ -10,6 +10,9 @@ import type { Errno, Operation } from '../tree/types.ts';
 import type { VirtualFile } from '../tree/virtual.ts';
 import type { FileSystemControl, FileSystemEvents, FileSystemStatus, TreeEntry } from './control.ts';
 
+/** How long a change may wait for others before watchers are told. Milliseconds. */
+const TELL_MS = 25;
+
 export interface ControlPort {
   readonly hostname: string;
   tree(): Tree;
@@ -29,6 +32,9 @@ export class ControlServer {
   readonly #path: string;
   readonly #clients = new Set<Socket>();
   readonly #watchers = new Set<Watcher>();
+  /** Paths that watchers are to be told of. */
+  readonly #news = new Set<string>();
+  #telling: NodeJS.Timeout | null = null;
   readonly #server: Server;
 
   constructor(path: string, port: ControlPort) {
@@ -48,8 +54,16 @@ export class ControlServer {
     chmodSync(this.#path, 0o600);
   }
 
+  /** Told a moment later, and once for many changes: a watcher woken by each write of a busy node costs more than the write. */
   changed(path: string): void {
-    this.#each((events) => events.changed(path));
+    if (this.#watchers.size === 0) return;
+    this.#news.add(path);
+    this.#telling ??= setTimeout(() => {
+      this.#telling = null;
+      const news = [...this.#news];
+      this.#news.clear();
+      this.#each((events) => news.forEach((each) => events.changed(each)));
+    }, TELL_MS);
   }
   statusChanged(status: FileSystemStatus): void {
     this.#each((events) => events.statusChanged(status));
@@ -68,6 +82,7 @@ export class ControlServer {
   }
 
   close(): void {
+    clearTimeout(this.#telling ?? undefined);
     this.#server.close();
     for (const socket of this.#clients) socket.destroy();
   }
