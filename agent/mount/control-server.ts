@@ -11,7 +11,7 @@ import type { VirtualFile } from '../tree/virtual.ts';
 import type { FileSystemControl, FileSystemEvents, FileSystemStatus, TreeEntry } from './control.ts';
 
 /** How long a change may wait for others before watchers are told. Milliseconds. */
-const TELL_MS = 25;
+const TELL_MS = 100;
 
 export interface ControlPort {
   readonly hostname: string;

@@ -18,6 +18,9 @@ export const GROUP = 'pmxcfs';
 
 /** How long the disk may take for one commit before this node counts as one without a disk. Seconds. */
 const DISK_PATIENCE_S = 30;
+/** How long, and up to how many bytes, records gather that nobody waits for. Milliseconds. */
+const GATHER_MS = 20;
+const MOST_GATHERED = 1024 * 1024;
 /** Most bytes that wait for the disk: the group goes on at the pace of the others' disks. */
 const MOST_UNSTORED = 128 * 1024 * 1024;
 /** How long a disk that hangs may hold up the end of the process. */
@@ -64,6 +67,9 @@ export class TreeService {
   #ticket = 0;
   /** What the disk is busy with. */
   #commit: Promise<void> | null = null;
+  /** Somebody waits for one of the jobs. */
+  #isAwaited = false;
+  #gathering: NodeJS.Timeout | null = null;
   /** Why this node writes nothing any more until its process starts anew. */
   #diskFault: string | null = null;
   #looking: NodeJS.Timeout | null = null;
@@ -161,6 +167,7 @@ export class TreeService {
     clearInterval(this.#backup ?? undefined);
     clearInterval(this.#comparing ?? undefined);
     clearInterval(this.#looking ?? undefined);
+    clearTimeout(this.#gathering ?? undefined);
     await Promise.race([this.#commit, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
     // What came since: it will not be acknowledged, but need not be fetched again.
     if (this.#diskFault === null && this.#jobs.length > 0)
@@ -188,7 +195,7 @@ export class TreeService {
     const effects = this.#replica.step(input, performance.now());
     // The disk first: it writes while the mount is told of the changes.
     for (const effect of effects) if (isForDisk(effect)) this.#toDisk(effect);
-    if (this.#jobs.length > 0 && this.#commit === null && !this.#closed) this.#flush();
+    this.#commitSoon();
     for (const effect of effects) if (!isForDisk(effect)) this.#carryOut(effect);
     this.#arm();
   }
@@ -208,6 +215,8 @@ export class TreeService {
   }
 
   #toDisk(effect: ForDisk): void {
+    if (effect.kind !== 'store' || effect.awaited) this.#isAwaited = true;
+    if (effect.kind === 'hurry') return;
     if (effect.kind === 'setAside') return this.#enqueue({ kind: 'set-aside' });
     this.#ticket = effect.ticket;
     this.#enqueue({ kind: 'record', record: effect.record });
@@ -258,14 +267,29 @@ export class TreeService {
     if (this.#unstored > MOST_UNSTORED) return this.#withoutDisk('its disk is slower than the cluster writes', false);
   }
 
-  /** Everything that comes while the disk is busy shares one transaction and one wait for it. */
+  /**
+   * Everything that comes while the disk is busy shares one transaction and one wait for it; so does, for a moment, what
+   * nobody waits for: of three nodes one is not asked for its word.
+   */
+  #commitSoon(): void {
+    if (this.#jobs.length === 0 || this.#commit !== null || this.#closed) return;
+    if (this.#isAwaited || this.#unstored > MOST_GATHERED) return this.#flush();
+    this.#gathering ??= setTimeout(() => {
+      this.#isAwaited = true;
+      this.#commitSoon();
+    }, GATHER_MS);
+  }
+
   #flush(): void {
+    clearTimeout(this.#gathering ?? undefined);
+    this.#gathering = null;
     const [jobs, ticket] = [this.#jobs, this.#ticket];
     this.#jobs = [];
     this.#unstored = 0;
+    this.#isAwaited = false;
     this.#commit = this.#write(jobs, ticket).then(() => {
       this.#commit = null;
-      if (this.#jobs.length > 0 && !this.#closed) this.#flush();
+      this.#commitSoon();
     });
   }
 
@@ -343,8 +367,9 @@ export class TreeService {
   }
 }
 
-type ForDisk = Extract<ReplicaEffect, { kind: 'store' | 'setAside' }>;
-const isForDisk = (effect: ReplicaEffect): effect is ForDisk => effect.kind === 'store' || effect.kind === 'setAside';
+type ForDisk = Extract<ReplicaEffect, { kind: 'store' | 'setAside' | 'hurry' }>;
+const isForDisk = (effect: ReplicaEffect): effect is ForDisk =>
+  effect.kind === 'store' || effect.kind === 'setAside' || effect.kind === 'hurry';
 
 /** Bytes that wait with it, roughly. */
 const sizeOf = (job: StoreJob): number =>

@@ -36,7 +36,8 @@ export interface MembershipPort {
   readonly holdings: Holdings;
   readonly own: OwnOperations;
   effect(effect: ReplicaEffect): void;
-  store(record: StoreRecord, then: Afterwards): void;
+  /** `awaited`: somebody waits until it is on disk; true when it is not given. */
+  store(record: StoreRecord, then: Afterwards, awaited?: boolean): void;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Until when an operation waits for the members to agree, from now. */
@@ -251,20 +252,22 @@ export class Membership {
     const { database } = holdings;
     const done = this.apply(database, node, message);
     if (done === null) return;
-    // One that is refused rests on what was there: its sender waits for that.
-    if (this.isAwaited(node)) this.ownAcks.await(database.version.index);
+    const isAwaited = this.isAwaited(node);
+    if (isAwaited) this.ownAcks.await(database.version.index);
     if (done.ok) {
-      this.port.store(done.value, { kind: 'ack', version: database.version });
+      const awaited = isAwaited || node === this.port.config.self;
+      this.port.store(done.value, { kind: 'ack', version: database.version }, awaited);
       this.port.effect({ kind: 'changed', change: done.value.change, writer: node });
     }
     const entry = own.of(node, message);
-    if (entry === undefined) return;
-    own.delivered(entry, done.ok ? null : done.error, database.version);
-    if (!done.ok) {
+    if (entry !== undefined) own.delivered(entry, done.ok ? null : done.error, database.version);
+    if (!done.ok && (isAwaited || entry !== undefined)) {
+      // One that is refused rests on what was there: its sender waits for that.
+      this.port.effect({ kind: 'hurry' });
       this.acknowledge();
       this.settle();
     }
-    this.sendHeld();
+    if (entry !== undefined) this.sendHeld();
   }
 
   /** Null: it is not whole yet, or contained already. */

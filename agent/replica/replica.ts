@@ -129,8 +129,8 @@ export class Replica {
 
   // --- effects ---
 
-  private store(record: StoreRecord, then: Afterwards): void {
-    this.effects.push({ kind: 'store', ticket: this.journal.add(then), record });
+  private store(record: StoreRecord, then: Afterwards, awaited = true): void {
+    this.effects.push({ kind: 'store', ticket: this.journal.add(then), record, awaited });
   }
 
   private writability(synced: boolean, accepting: boolean): ReplicaWritability {
@@ -164,7 +164,7 @@ export class Replica {
     this.membership = new Membership(ring, members, quorum, {
       ...{ config, holdings, own },
       effect: (effect) => this.effects.push(effect),
-      store: (record, then) => this.store(record, then),
+      store: (record, then, awaited) => this.store(record, then, awaited),
       now: () => this.now,
       patience: () => this.patience,
     });

@@ -145,7 +145,15 @@ export interface ReplicaStatus {
 export type ReplicaEffect =
   | { readonly kind: 'multicast'; readonly payload: Uint8Array }
   /** Tickets grow; records reach the disk in their order, and may share a transaction. */
-  | { readonly kind: 'store'; readonly ticket: number; readonly record: StoreRecord }
+  | {
+      readonly kind: 'store';
+      readonly ticket: number;
+      readonly record: StoreRecord;
+      /** Somebody waits until it is on disk; other records may wait a moment for more. */
+      readonly awaited: boolean;
+    }
+  /** Somebody waits for everything that was to be stored before. */
+  | { readonly kind: 'hurry' }
   /**
    * EACCES: it was not done (no quorum). EIO: it may have been done or may yet be. Any other errno is
    * the operation's own, and a majority agrees on the state it comes from.

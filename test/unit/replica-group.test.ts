@@ -68,6 +68,23 @@ describe('a group of replicas', () => {
     assert.deepEqual(outcomes(group), ['ok']);
   });
 
+  test('a record that nobody waits for may gather; one that a refused operation rests on may not', () => {
+    const group = formed(5);
+    group.submitOperation(group.node(1), { kind: 'mkdir', path: 'lock' }, 'lock');
+    pump(group);
+    const awaited = group.nodes.map(({ unstored }) => unstored.map((each) => each.awaited));
+    assert.deepEqual(awaited, [[true], [true], [true], [false], [false]]);
+    const before = group.nodes.map(({ hurried }) => hurried);
+    group.submitOperation(group.node(4), { kind: 'mkdir', path: 'lock' }, 'lock');
+    pump(group);
+    assert.deepEqual(
+      group.nodes.map(({ hurried }, at) => hurried - (before[at] ?? 0)),
+      [1, 0, 0, 1, 1],
+    );
+    group.settle();
+    assert.deepEqual(outcomes(group).sort(), ['EEXIST', 'ok']);
+  });
+
   test('an operation of 1 MiB travels in parts', () => {
     const group = formed(3);
     const path = group.submit(group.node(1), new Uint8Array(1024 * 1024).fill(7));

@@ -70,7 +70,9 @@ export class SimNode {
   replica: Replica | null = null;
   process = 0;
   /** Records handed over and not yet on disk. */
-  unstored: { ticket: number; record: StoreRecord }[] = [];
+  unstored: { ticket: number; record: StoreRecord; awaited: boolean }[] = [];
+  /** How often it was told that what is to be stored is waited for. */
+  hurried = 0;
   outgoing: Uint8Array[] = [];
   ring: Ring | null = null;
   /** How much of the ring's log this node has delivered. */
@@ -258,6 +260,9 @@ export class Group {
         return;
       case 'differs':
         this.differing.push({ by: node.id, node: effect.node });
+        return;
+      case 'hurry':
+        node.hurried += 1;
         return;
       case 'replaced':
       case 'status':

@@ -29,7 +29,10 @@ export const defects: readonly ReplicaDefect[] = [
   },
   {
     name: 'an operation is acknowledged to the others before it is on disk',
-    ...{ file: core('membership'), find: "this.port.store(done.value, { kind: 'ack', version: database.version });" },
+    ...{
+      file: core('membership'),
+      find: "this.port.store(done.value, { kind: 'ack', version: database.version }, awaited);",
+    },
     replace:
       "this.port.store(done.value, { kind: 'nothing' }); this.ownAcks.stored(database.version.index); this.acknowledge();",
     ...{ caughtBy: 'stored-by-majority', nodes: 3 },
@@ -117,8 +120,8 @@ export const defects: readonly ReplicaDefect[] = [
     name: 'operations that wait for room are never sent',
     ...{
       file: core('membership'),
-      find: '      this.settle();\n    }\n    this.sendHeld();',
-      replace: '      this.settle();\n    }',
+      find: 'if (entry !== undefined) this.sendHeld();',
+      replace: '',
     },
     ...{ caughtBy: 'everybody-answered', nodes: 3 },
   },
