@@ -48,7 +48,7 @@ export function runRestore(args: readonly string[], layout: NodeLayout): number 
     .argument('[file]', 'the backup')
     .option('--list', 'shows the backups of this node, newest first')
     .option('--from-cluster', 'begins with nothing: at its next start the node takes the tree from the others')
-    .addHelpText('after', `\n${CLUSTER_TEXT}\n\n${EXIT_TEXT}`);
+    .addHelpText('after', `\n${CLUSTER_TEXT}\n\n${OTHERS_TEXT}\n\n${EXIT_TEXT}`);
   const ended = parse(command, args);
   if (ended !== null) return ended;
   const { list, fromCluster } = command.opts<{ list?: true; fromCluster?: true }>();
@@ -69,6 +69,15 @@ therefore takes the present tree from the others again, and its older state is g
 count for the tree: nothing is written before the nodes that were not restored are a majority by themselves, or all
 nodes are there, so that no write that was acknowledged is lost. To take the whole cluster back, stop pmxcfs on all
 nodes, restore the same backup on one, run \`pmxcfs restore --from-cluster\` on the others, and start them all.`;
+
+/**
+ * It does not refuse where nobody has the tree. pmxcfs of this node, which alone could tell, is stopped; and of a cluster
+ * that is taken back as a whole it is stopped on the others too, which is no reason not to.
+ */
+const OTHERS_TEXT = `Whether another node has the tree cannot be seen while pmxcfs of this node is stopped: see that /etc/pve of another
+node can be written to. A node that begins with nothing takes the tree from the others as soon as the nodes that were
+not restored are a majority by themselves, or all nodes are there. Until then it waits, nothing can be written on it,
+and its events say why. Never do this on all nodes: once all of them are there, the tree of the cluster is empty.`;
 
 function fromBackup(backup: string, layout: NodeLayout): number {
   if (!existsSync(backup)) return missing(backup);
@@ -94,8 +103,27 @@ function fromOthers(layout: NodeLayout): number {
   const aside = restoreFrom(null, layout.treeState);
   note(layout, `the node begins with an empty database; the former one is ${aside ?? 'not there: there was none'}`);
   out(aside === null ? 'There was no database before.' : `The former database is ${aside}.`);
-  out('When pmxcfs starts, it takes the tree from the others as soon as there is quorum.');
+  out(OTHERS_TEXT);
+  out(wayBack(aside));
   return EXIT.good;
+}
+
+/** How a person undoes it, if the others turn out not to have the tree. */
+function wayBack(aside: string | null): string {
+  const damaged = aside !== null && isDamaged(aside);
+  const words = damaged ? 'The former database is damaged. ' : '';
+  const [file, which] =
+    aside === null || damaged ? ['BACKUP', ' (`pmxcfs restore --list` shows what there is)'] : [aside, ''];
+  return `${words}To go back: stop pmxcfs, run \`pmxcfs restore ${file}\`${which}, and start pmxcfs.`;
+}
+
+function isDamaged(file: string): boolean {
+  try {
+    return checkDatabase(file).problems.length > 0;
+  } catch {
+    // No room for the check's copy: what is done is done, and going back checks it again.
+    return false;
+  }
 }
 
 function showBackups(layout: NodeLayout): number {
