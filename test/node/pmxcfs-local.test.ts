@@ -149,6 +149,58 @@ describe('pmxcfs as a program', { skip: whyNoLab }, () => {
     assert.match(damaged.err, /is damaged .*pmxcfs restore/);
   });
 
+  /** A mount of this source and type whose daemon was killed: its end of the conversation is closed. */
+  const leaveDead = (source: string, type = 'fuse'): void => {
+    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+    run(`exec 3<> /dev/fuse; mount -i -t ${type} -o ${options} ${source} /etc/pve`);
+  };
+  /** Type and source of what is mounted at /etc/pve, the topmost last. */
+  const mounted = (): string[] =>
+    run(`awk '$2 == "/etc/pve" { print $3, $1 }' /proc/mounts`)
+      .split('\n')
+      .filter((line) => line !== '');
+
+  test('a FUSE file system of somebody else is refused as any other, wherever it lies, and left as it is', () => {
+    for (const [source, type, words, left] of [
+      // As Proxmox VE's own pmxcfs mounts.
+      ['/dev/fuse', 'fuse', /fuse \(\/dev\/fuse\) is mounted at \/etc\/pve: unmount it first/, ['fuse /dev/fuse']],
+      ['host:', 'fuse.sshfs', /fuse\.sshfs is mounted at \/etc\/pve: unmount it first/, ['fuse.sshfs host:']],
+    ] as const) {
+      leaveDead(source, type);
+      const { code, err } = on('timeout 20 pmxcfs --local');
+      const after = mounted();
+      run('umount -i -c -l /etc/pve');
+      assert.equal(code, 6, err);
+      assert.match(err, words);
+      assert.deepEqual(after, left);
+    }
+    for (const [below, above] of [
+      ['ringmaster', 'other'],
+      ['other', 'ringmaster'],
+    ] as const) {
+      leaveDead(below);
+      leaveDead(above);
+      const { code, err } = on('timeout 20 pmxcfs --local');
+      const after = mounted();
+      run('umount -i -c -l /etc/pve; umount -i -c -l /etc/pve');
+      assert.equal(code, 6, err);
+      assert.match(err, /fuse \(other\) is mounted at \/etc\/pve: unmount it first/);
+      assert.deepEqual(after, [`fuse ${below}`, `fuse ${above}`]);
+    }
+  });
+
+  test('what killed daemons of ours have left mounted is replaced', () => {
+    leaveDead('ringmaster');
+    leaveDead('ringmaster');
+    assert.equal(on('ls /etc/pve').code, 2, 'nobody serves it');
+    const { code, err } = on('timeout 20 pmxcfs --local');
+    assert.equal(code, 0, err);
+    assert.deepEqual(mounted(), ['fuse ringmaster']);
+    assert.equal(run('echo served > /etc/pve/replaced; cat /etc/pve/replaced'), 'served\n');
+    stop();
+    assert.deepEqual(mounted(), []);
+  });
+
   test('back in the cluster, which went on, what was written alone gives way: kept aside, and named in the log', async () => {
     nodes.run('pve1', 'echo went-on > /etc/pve/went-on');
     run(`kill -CONT $(${SUPERVISOR})`);

@@ -4,7 +4,7 @@ import { closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs
 
 import type { DeviceNumber } from './messages.ts';
 
-/** `fstype` in /proc/self/mountinfo. */
+/** The source in /proc/self/mountinfo, by which a mount of ours is told from others of the type `fuse`. */
 const FS_NAME = 'ringmaster';
 
 /** Without a helper program, and without a look at the path: what is mounted there may not answer any more. */
@@ -34,8 +34,14 @@ export function whyNoMount(root: string): string | null {
   }
 }
 
-/** Mounts at `at`, after what a crashed predecessor left there is gone. Rejects with mount's own words. */
+/**
+ * Mounts at `at`, after what a crashed predecessor left there is gone. Rejects with mount's own words, or where something
+ * of somebody else's is mounted there.
+ */
 export async function mountFuse(at: string): Promise<FuseDevice> {
+  // First, and whichever is on top: umount takes the topmost, which need not be ours.
+  const foreign = foreignMount(mountsAt(at));
+  if (foreign !== null) throw new Error(`${foreign} is mounted at ${at}: unmount it first`);
   while (numberOf(at) !== null) await run('umount', [...DETACH, at], null);
   mkdirSync(at, { recursive: true });
   const fd = openSync('/dev/fuse', constants.O_RDWR);
@@ -50,12 +56,39 @@ export async function mountFuse(at: string): Promise<FuseDevice> {
   return { fd, number: numberOf(at), unmount: () => run('umount', [...DETACH, '-f', at], null) };
 }
 
+interface Mount {
+  /** Major and minor, with a colon between. */
+  readonly device: string;
+  readonly type: string;
+  readonly source: string;
+}
+
+/** What is mounted at this path, the topmost last (proc_pid_mountinfo(5)). */
+function mountsAt(at: string): Mount[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      // Optional fields stand before the hyphen, as many as there are.
+      const [own = '', rest = ''] = line.split(' - ');
+      const [, , device = '', , path] = own.split(' ');
+      const [type = '', source = ''] = rest.split(' ');
+      return path === at ? [{ device, type, source }] : [];
+    });
+}
+
+const isOurs = ({ type, source }: Mount): boolean => type === 'fuse' && source === FS_NAME;
+
+/** The topmost that is not ours, in words; null where there is none. Ours would hide it. */
+function foreignMount(mounts: readonly Mount[]): string | null {
+  const foreign = mounts.findLast((mount) => !isOurs(mount));
+  if (foreign === undefined) return null;
+  // A subtype says whose it is (`fuse.sshfs`). Without one the source does: Proxmox VE's pmxcfs has /dev/fuse there.
+  return foreign.type === 'fuse' ? `fuse (${foreign.source})` : foreign.type;
+}
+
 /** Of a mount of ours at this path, the topmost; null where there is none: whatever else is there is somebody's. */
 function numberOf(at: string): DeviceNumber | null {
-  const line = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .findLast((mount) => mount.split(' ')[4] === at && mount.includes(` - fuse ${FS_NAME} `));
-  const [major, minor] = line?.split(' ')[2]?.split(':') ?? [];
+  const [major, minor] = mountsAt(at).findLast(isOurs)?.device.split(':') ?? [];
   return major === undefined || minor === undefined ? null : { major: Number(major), minor: Number(minor) };
 }
 
