@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { EngineStatus } from '../../agent/engine/engine.ts';
 import { until, type LabNodes } from './lab-nodes.ts';
 
 export const NODES = ['pve1', 'pve2', 'pve3'] as const;
@@ -29,29 +30,47 @@ export class Applies {
     this.version = Number(/config_version: (\d+)/.exec(this.old)?.[1]);
   }
 
-  /** Says what is not as it was before the apply; empty when all is. */
-  astray(): string[] {
+  /**
+   * Says what is not as it was before the apply; empty when all is. The engines and the history are asked once the files
+   * are right, and all at the same time: each such question starts a process of a quarter of a second.
+   */
+  async astray(): Promise<string[]> {
+    const files = NODES.flatMap((name) => this.#astrayFiles(name));
+    if (files.length > 0) return files;
+    const [history, ...engines] = await Promise.all([
+      this.#openApply(),
+      ...NODES.map((name) => this.#astrayEngine(name)),
+    ]);
+    return [...engines, history].flat();
+  }
+
+  #astrayFiles(name: string): string[] {
     const found: string[] = [];
     const lab = this.#lab;
-    for (const name of NODES) {
-      const status = lab.status(name);
-      if (status?.quorum.quorate !== true || status.quorum.totalVotes !== 3) found.push(`${name}: no quorum of three`);
-      else if (status.configVersion !== this.version) found.push(`${name} runs version ${status.configVersion}`);
-      if (lab.on(name, `cat ${CONF}`).out !== this.old) found.push(`${name}: another file on disk`);
-      if (lab.on(name, 'cat /etc/pve/corosync.conf').out !== this.old) found.push(`${name}: another file in the tree`);
-      if (lab.on(name, 'ls /var/lib/ringmaster/apply.json').code === 0)
-        found.push(`${name}: the trial is not forgotten`);
-    }
-    if (JSON.parse(lab.on('pve1', 'pvecm conf history --json').out || '{}').open !== null)
-      found.push('an apply is open');
+    if (lab.on(name, `cat ${CONF}`).out !== this.old) found.push(`${name}: another file on disk`);
+    if (lab.on(name, 'cat /etc/pve/corosync.conf').out !== this.old) found.push(`${name}: another file in the tree`);
+    if (lab.on(name, 'ls /var/lib/ringmaster/apply.json').code === 0) found.push(`${name}: the trial is not forgotten`);
     return found;
   }
 
+  async #astrayEngine(name: string): Promise<string[]> {
+    const { code, out } = await this.#lab.begin(name, 'pvecm status --json').ended;
+    const status = code === 0 ? (JSON.parse(out) as EngineStatus) : null;
+    if (status?.quorum.quorate !== true || status.quorum.totalVotes !== 3) return [`${name}: no quorum of three`];
+    return status.configVersion === this.version ? [] : [`${name} runs version ${status.configVersion}`];
+  }
+
+  async #openApply(): Promise<string[]> {
+    const { out } = await this.#lab.begin('pve1', 'pvecm conf history --json').ended;
+    return (JSON.parse(out || '{}') as Partial<History>).open === null ? [] : ['an apply is open'];
+  }
+
   async allIsAsBefore(withinMs = 60_000): Promise<void> {
-    let last: string[] = [];
-    await until('the old configuration', withinMs, () => (last = this.astray()).length === 0).catch((error: Error) => {
-      throw new Error(`${error.message}; ${last.join('; ')}`);
-    });
+    for (const end = Date.now() + withinMs; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+      const astray = await this.astray();
+      if (astray.length === 0) return;
+      assert.ok(Date.now() < end, `waited ${withinMs / 1000} s for: the old configuration; ${astray.join('; ')}`);
+    }
   }
 
   /** The last apply that has ended. */
