@@ -14,8 +14,10 @@ import { reply } from './fuse/device-writes.ts';
 import { Handles } from './fuse/handles.ts';
 import { READ_BUFFER } from './fuse/init.ts';
 import type { FromServing, ServingData, ToServing } from './fuse/messages.ts';
+import { Moved } from './fuse/moved.ts';
 import { decodeRequest, failure } from './fuse/protocol.ts';
 import { differences, eventsOf, WatchedInodes, type RemoteEvent } from './fuse/remote-events.ts';
+import { mayRename } from './fuse/rename-callers.ts';
 import { Serving } from './fuse/serving.ts';
 import { TreeView } from './fuse/view.ts';
 import { sharedNow, Waiting } from './fuse/waiting.ts';
@@ -35,9 +37,11 @@ export function runFuseThread(data: unknown): void {
     virtual: (name): Uint8Array | null => virtual.contents(name, view.tree),
     orphan: (inode) => handles.orphan(inode),
   });
+  const moved = new Moved(sharedNow, mayRename);
   const serving = new Serving(
     view,
     handles,
+    moved,
     {
       reply: (bytes) => reply(fd, bytes),
       submit: (unique, operation, answer) => {
@@ -61,7 +65,7 @@ export function runFuseThread(data: unknown): void {
     serving.expect(concerned, sharedNow());
     tell({ kind: 'happened', events: concerned });
   };
-  const copy: Copy = { view, handles, virtual, serving, watched, happened };
+  const copy: Copy = { view, handles, virtual, serving, moved, watched, happened };
   const learn = (): void => {
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
       take(next.message as ToServing, copy);
@@ -82,6 +86,7 @@ export function runFuseThread(data: unknown): void {
       tell({ kind: 'ended', error: unmounted ? null : String(error) });
       return;
     }
+    moved.requested();
     learn();
     if (!serving.take(decodeRequest(buffer.subarray(0, length)))) {
       tell({ kind: 'ended', error: null });
@@ -95,6 +100,7 @@ interface Copy {
   readonly handles: Handles;
   readonly virtual: VirtualFiles;
   readonly serving: Serving;
+  readonly moved: Moved;
   readonly watched: WatchedInodes;
   happened(events: readonly RemoteEvent[]): void;
 }
@@ -106,6 +112,10 @@ function take(message: ToServing, copy: Copy): void {
       const tree = treeOf(message.nodes, message.nextInode);
       if (!tree.ok) throw new Error(`the replica sent no tree: ${tree.error}`);
       if (!copy.watched.isEmpty) copy.happened(differences(view.tree, tree.value, copy.watched.all));
+      for (const before of view.tree.all()) {
+        const now = tree.value.get(before.inode);
+        if (now !== undefined && isMoved(before, now)) copy.moved.note(now.inode);
+      }
       view.tree = tree.value;
       virtual.noteAll(view.tree);
       return serving.allChanged();
@@ -151,13 +161,17 @@ function change(message: Extract<ToServing, { kind: 'change' }>, copy: Copy): vo
     const before = tree.get(node.inode);
     tree.put(contents || before === undefined ? node : { ...node, data: before.data });
     if (before === undefined) serving.folderChanged(node.parent);
-    else if (before.parent !== node.parent || before.name !== node.name) {
+    else if (isMoved(before, node)) {
+      // Of what is done through the mount the kernel knows the new name.
+      if (!message.own) copy.moved.note(node.inode);
       serving.folderChanged(before.parent);
       serving.folderChanged(node.parent);
     }
   }
   virtual.noteChange(tree, message.paths);
 }
+
+const isMoved = (before: TreeNode, now: TreeNode): boolean => before.parent !== now.parent || before.name !== now.name;
 
 function modeAt(tree: Tree, node: TreeNode): number {
   const names = splitPath(tree.pathOf(node.inode) ?? '');

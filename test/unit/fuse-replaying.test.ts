@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Handles } from '../../agent/mount/fuse/handles.ts';
+import { Moved } from '../../agent/mount/fuse/moved.ts';
 import { decodeRequest, ERRNO, OPCODE } from '../../agent/mount/fuse/protocol.ts';
 import { eventsOf, type RemoteEvent } from '../../agent/mount/fuse/remote-events.ts';
 import { REPLAY_GROUP } from '../../agent/mount/fuse/replaying.ts';
@@ -23,6 +24,10 @@ class Mount {
   readonly serving = new Serving(
     new TreeView(this.tree, { hostname: 'pve1', virtual: () => null, orphan: (inode) => this.handles.orphan(inode) }),
     this.handles,
+    new Moved(
+      () => 0,
+      () => false,
+    ),
     {
       reply: (bytes) => (this.#reply = Buffer.from(bytes)),
       submit: (_unique, operation) => void this.operations.push(operation),

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { Handles } from '../../agent/mount/fuse/handles.ts';
 import { initOut } from '../../agent/mount/fuse/init.ts';
 import type { LateAnswer } from '../../agent/mount/fuse/messages.ts';
+import { Moved } from '../../agent/mount/fuse/moved.ts';
 import { decodeRequest, ERRNO, OPCODE } from '../../agent/mount/fuse/protocol.ts';
 import { Serving } from '../../agent/mount/fuse/serving.ts';
 import { TreeView } from '../../agent/mount/fuse/view.ts';
@@ -30,6 +31,10 @@ class Mount {
   readonly serving = new Serving(
     this.view,
     this.handles,
+    new Moved(
+      () => 0,
+      () => false,
+    ),
     {
       reply: (bytes) => void this.replies.push(Buffer.from(bytes)),
       submit: (_unique, operation, answer) => void this.operations.push({ operation, answer }),

@@ -6,6 +6,7 @@ import { FileServing } from './file-serving.ts';
 import { Folders } from './folders.ts';
 import type { Handles } from './handles.ts';
 import { initOut, namesValidS, type KernelFeatures } from './init.ts';
+import { treeInode, type Moved } from './moved.ts';
 import { Answers, type Outlet } from './outlet.ts';
 import type { RemoteEvent } from './remote-events.ts';
 import { Replaying } from './replaying.ts';
@@ -28,12 +29,20 @@ export class Serving {
   readonly #files: FileServing;
   readonly #folders: Folders;
   readonly #replaying: Replaying;
+  readonly #moved: Moved;
   /** How long the kernel may go by a name. Seconds. */
   #nameS = 0;
   readonly #initialized: (features: KernelFeatures) => void;
 
-  constructor(view: TreeView, handles: Handles, out: Outlet, initialized: (features: KernelFeatures) => void) {
+  constructor(
+    view: TreeView,
+    handles: Handles,
+    moved: Moved,
+    out: Outlet,
+    initialized: (features: KernelFeatures) => void,
+  ) {
     this.#view = view;
+    this.#moved = moved;
     this.#out = out;
     this.#answers = new Answers(out);
     this.#files = new FileServing(view, handles, this.#answers, out);
@@ -64,7 +73,9 @@ export class Serving {
   }
 
   /** False when the conversation is over. Never throws: a request that cannot be understood gets EIO. */
-  take(request: Request): boolean {
+  take(asked: Request): boolean {
+    const node = treeInode(asked.node);
+    const request = node === asked.node ? asked : { ...asked, node };
     try {
       const goesOn = this.#take(request);
       this.#files.done(request);
@@ -265,7 +276,8 @@ export class Serving {
     const last = name(request.body, 0);
     const inode = this.#view.child(request.node, last);
     const attributes = inode === null ? null : this.#view.attributes(inode);
-    if (attributes !== null) return this.#ok(request, fuse.entryOut(attributes, this.#nameS));
+    if (attributes !== null)
+      return this.#ok(request, this.#moved.entryFor(request.pid, attributes) ?? fuse.entryOut(attributes, this.#nameS));
     // The kernel may remember that it is not there, unless it may appear without a change of the tree.
     const { node } = request;
     if (
@@ -306,7 +318,7 @@ export class Serving {
     if (flags !== 0 && flags !== NO_REPLACE) return this.#fail(request, 'EINVAL');
     const second = body.indexOf(0, start) + 1;
     const from = this.#path(node, name(body, start));
-    const newParent = Number(body.readBigUInt64LE(0));
+    const newParent = treeInode(Number(body.readBigUInt64LE(0)));
     const to = this.#path(newParent, name(body, second));
     if (from === null || to === null) return this.#fail(request, 'ENOENT');
     for (const inode of [this.#view.child(node, name(body, start)), this.#view.child(newParent, name(body, second))]) {
