@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import type { Worker } from 'node:worker_threads';
 import { splitPath } from '../tree/names.ts';
 import type { Tree } from '../tree/tree.ts';
-import type { Change, Errno, Operation } from '../tree/types.ts';
+import type { Change, Errno, Operation, TreeNode } from '../tree/types.ts';
 import { mountFuse, type FuseDevice } from './fuse/device.ts';
 import { notifyNow, reply } from './fuse/device-writes.ts';
 import { namesValidS } from './fuse/init.ts';
@@ -19,6 +19,7 @@ import type {
 } from './fuse/messages.ts';
 import { wakeReader } from './fuse/notify.ts';
 import { answer, attributesOut, entryOut, failure, FOPEN, openOut, writeOut } from './fuse/protocol.ts';
+import { Untaken } from './fuse/untaken.ts';
 import { TreeView } from './fuse/view.ts';
 import { Waiting } from './fuse/waiting.ts';
 import { startThread } from './start-thread.ts';
@@ -40,14 +41,14 @@ export interface MountPort {
   lost(reason: string): void;
 }
 
-/** A serving thread that has not taken so many messages is woken: where nobody uses the mount they would pile up. */
-const MOST_UNTAKEN = 256;
 /** How long operations under way may take before the mount is taken away. Milliseconds. */
 const CLOSE_MS = 2_000;
 /** Their objects live for one request: the usual 48 MiB would be memory that nobody needs. */
 const SERVING_YOUNG_MB = 12;
 const KEEPER_YOUNG_MB = 2;
 const EMPTY = new Uint8Array();
+
+const bytesOf = (nodes: readonly TreeNode[]): number => nodes.reduce((sum, { data }) => sum + data.length, 0);
 
 type Submitted = Extract<FromServing, { kind: 'operation' }>;
 
@@ -58,6 +59,7 @@ export class FuseMount {
   readonly #worker: Worker;
   readonly #keeper: Worker;
   readonly #waiting = new Waiting();
+  readonly #untaken = new Untaken(() => this.#waiting.taken);
   readonly #view: TreeView;
   readonly #invalidation: Invalidation;
   /** Paths that operations of this mount are about, and how many of them are under way. */
@@ -67,7 +69,6 @@ export class FuseMount {
   readonly #ended: Promise<void>;
   /** Wakes those who watch; null where they cannot be seen. */
   readonly #replayer: Replayer | null;
-  #told = 0;
   #isWaking = false;
   #closing = false;
 
@@ -131,13 +132,13 @@ export class FuseMount {
   /** To be called before the operation that made the change is answered. `local`: asked for on this node. */
   changed(change: Change, local: boolean): void {
     const own = local && change.paths.some((path) => this.#underWay.has(path));
-    this.#tell({
-      kind: 'change',
-      put: change.put.map(({ node, contents }) => ({ node: contents ? node : { ...node, data: EMPTY }, contents })),
-      removed: change.removed,
-      paths: change.paths,
-      own,
-    });
+    const put = change.put.map(({ node, contents }) => ({
+      node: contents ? node : { ...node, data: EMPTY },
+      contents,
+    }));
+    const { removed, paths } = change;
+    // Before the kernel, which would else learn once more what was; what the kernel does in between: moved.ts.
+    this.#tell({ kind: 'change', put, removed, paths, own }, bytesOf(put.map(({ node }) => node)));
     this.#invalidation.changed(this.#port.tree(), change, own);
     if (!own) this.#replayer?.changed();
   }
@@ -173,13 +174,14 @@ export class FuseMount {
   }
 
   #tellAll(tree: Tree): void {
-    this.#tell({ kind: 'all', nodes: [...tree.all()], nextInode: tree.nextInode });
+    this.#tell({ kind: 'all', nodes: [...tree.all()], nextInode: tree.nextInode }, tree.bytes);
   }
 
-  #tell(message: ToServing): void {
+  /** `bytes`: of file data in it. */
+  #tell(message: ToServing, bytes = 0): void {
+    const wakes = this.#untaken.telling(bytes);
     this.#worker.postMessage(message);
-    this.#told = (this.#told + 1) | 0;
-    if (((this.#told - this.#waiting.taken) | 0) % MOST_UNTAKEN === 0) this.#wakeServing();
+    if (wakes) this.#wakeServing();
   }
 
   /** A kernel that gives back nothing of a directory (6.18) has another process ask for something. */
