@@ -17,6 +17,7 @@ import { until } from './pause.ts';
 import { killAllOf } from './process/belongings.ts';
 import { freeLoopback } from './process/loopback.ts';
 import { processLab } from './process/process-lab.ts';
+import { linkRuntime, unpackRuntime } from './runtime.ts';
 import {
   claimDirectory,
   CONTENTS,
@@ -123,18 +124,16 @@ export async function bringUp(options: BringUpOptions, onProgress: Progress): Pr
   const waits = (holder: string): void => onProgress(`waiting for ${holder}, which is at work on this lab`);
   return withLock(paths.id, 'up', waits, async () => {
     const state = await ensureState(paths, options, kind);
-    const machinery = machineryOf(state);
     onProgress(
       `${state.nodes.length} nodes in ${state.network}.0/24, ${state.kind === 'namespaces' ? 'as network namespaces' : 'as processes'}`,
     );
-    await machinery.prepare(paths, state);
-    await Promise.all(
-      state.nodes.map(async (node) => {
-        if (machinery.isRunning(paths, node)) return;
-        await machinery.boot(paths, state, node);
-        onProgress(`${node.name} has booted, SSH at ${node.address} port ${state.port}`);
-      }),
-    );
+    const unpacking = options.bare === true ? null : bundle.then((directory) => unpackRuntime(paths, directory));
+    const booting = bootAll(paths, state, onProgress);
+    // Nothing may still be at work in the directory when this fails.
+    await Promise.allSettled([unpacking, booting]);
+    await booting;
+    const runtime = await unpacking;
+    if (runtime !== null) for (const { name } of state.nodes) await linkRuntime(runtime, paths.node(name));
     if (options.bare !== true) {
       await form({
         status: () => statusOf(paths, state),
@@ -146,6 +145,18 @@ export async function bringUp(options: BringUpOptions, onProgress: Progress): Pr
     }
     return openedLab(paths);
   });
+}
+
+async function bootAll(paths: LabPaths, state: LabState, onProgress: Progress): Promise<void> {
+  const machinery = machineryOf(state);
+  await machinery.prepare(paths, state);
+  await Promise.all(
+    state.nodes.map(async (node) => {
+      if (machinery.isRunning(paths, node)) return;
+      await machinery.boot(paths, state, node);
+      onProgress(`${node.name} has booted, SSH at ${node.address} port ${state.port}`);
+    }),
+  );
 }
 
 async function chooseKind(options: BringUpOptions, onProgress: Progress): Promise<LabState['kind']> {

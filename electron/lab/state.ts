@@ -38,7 +38,7 @@ export type NodeState = Readonly<z.infer<typeof nodeState>>;
 /** One file by which a directory is known as a lab's, written before anything else. */
 const MARK = 'this-is-a-ringmaster-lab';
 /** Everything a lab puts into its directory. */
-export const CONTENTS = ['nodes', 'ssh', 'init.sh', 'lab.json', MARK] as const;
+export const CONTENTS = ['nodes', 'runtimes', 'ssh', 'init.sh', 'lab.json', MARK] as const;
 
 /**
  * The path of a node's Unix sockets must fit into 107 bytes (unix(7)); a rootless node has them below
@@ -56,6 +56,8 @@ export interface LabPaths {
   readonly clientKey: string;
   readonly knownHosts: string;
   readonly nodes: string;
+  /** The agent's runtimes, to which the nodes have links. */
+  readonly runtimes: string;
   /** The node's private files; on a rootless node its RINGMASTER_ROOT. */
   node(name: string): string;
 }
@@ -85,6 +87,7 @@ export function labPaths(directory: string): LabPaths {
     clientKey: join(whole, 'ssh', 'id_ed25519'),
     knownHosts: join(whole, 'ssh', 'known_hosts'),
     nodes,
+    runtimes: join(whole, 'runtimes'),
     node: (name) => join(nodes, name),
   };
 }
