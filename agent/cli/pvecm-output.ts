@@ -54,6 +54,12 @@ export function formatRefusal(refused: FileSystemStatus['confRefused']): string 
   return `\n${heading('Configuration')}A change of corosync.conf was refused: ${refused.reason} (${when})\n`;
 }
 
+/** What `pvecm status` adds while nothing can be written to the tree of this node, though the ring may be quorate. */
+export function formatReadOnly(tree: Pick<FileSystemStatus, 'writability'> | null): string {
+  if (tree?.writability.kind !== 'read-only') return '';
+  return `\n${heading('File system')}/etc/pve is read-only on this node. ${tree.writability.reason}\n`;
+}
+
 /** Node id, votes and name of each member. */
 export function formatNodes(status: EngineStatus): string {
   const rows = present(status).map((member): Row => [

@@ -13,7 +13,7 @@ import type { EngineKind, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import type { Step } from '../rpc/api.ts';
 import { addThisNode } from './pvecm-add.ts';
-import { formatNodes, formatRefusal, formatStatus } from './pvecm-output.ts';
+import { formatNodes, formatReadOnly, formatRefusal, formatStatus } from './pvecm-output.ts';
 import { addConfCommands } from './pvecm-conf.ts';
 import { addApplyCommands } from './pvecm-conf-apply.ts';
 import { addMoveCommands } from './pvecm-move.ts';
@@ -215,7 +215,11 @@ function commandLine(ports: NodePorts, engine: EngineLink, signal: AbortSignal):
       const status = await clusterStatus(engine);
       // A file system that does not answer must not keep anyone from seeing the ring.
       const tree = await Promise.race([ports.tree.status(), ports.clock.sleep(ANSWER_MS).then(() => null)]);
-      say(options, status, `${formatStatus(status, new Date())}${formatRefusal(tree?.confRefused)}`);
+      say(
+        options,
+        status,
+        `${formatStatus(status, new Date())}${formatReadOnly(tree)}${formatRefusal(tree?.confRefused)}`,
+      );
     });
 
   program

@@ -1,5 +1,4 @@
 /** Everything a running pmxcfs is: store, replica, mount, control socket. */
-import { readFileSync } from 'node:fs';
 import type { Engine, EngineStatus } from '../engine/engine.ts';
 import type { NodeLayout } from '../node-layout.ts';
 import type { ReplicaImage, ReplicaStatus } from '../replica/types.ts';
@@ -193,8 +192,6 @@ export class PmxcfsProcess {
     engine?.onStatus((status) => this.#setMembers(status));
     const why = whyNoMount(layout.root);
     if (why === null) {
-      const other = foreignMount(layout.mountPoint);
-      if (other !== null) throw new MountRefused(`${other} is mounted at ${layout.mountPoint}: unmount it first`);
       this.#mount = await FuseMount.open(layout.mountPoint, {
         hostname: layout.hostname,
         startTimeS: this.#startTimeS,
@@ -265,13 +262,6 @@ export class PmxcfsProcess {
     };
     this.#service.whenAnswered(() => this.#options.confChanged(read));
   }
-}
-
-/** The kind of file system that somebody else has mounted there; null when nobody has. Ours would hide it. */
-function foreignMount(at: string): string | null {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  const there = lines.filter((line) => line.split(' ')[4] === at).map((line) => line.split(' - ')[1]?.split(' ')[0]);
-  return there.find((kind) => kind !== undefined && kind !== 'fuse') ?? null;
 }
 
 /** For the debugging log: what is asked for, without contents. */

@@ -37,6 +37,10 @@ describe('a disk that does not sync', { skip: whyNoLab }, () => {
       /"error".*This node does not write any more: the disk of \S+config\.db reports an error .*See to the disk, run `pmxcfs check`, and start pmxcfs again/,
     );
     assert.match(nodes.on('pve2', 'echo y > /etc/pve/later').err, /Permission denied/);
+    assert.match(
+      nodes.run('pve2', 'pvecm status'),
+      /File system\n~+\n\/etc\/pve is read-only on this node\. .*the disk of \S+config\.db reports an error/,
+    );
     assert.equal(reads('pve2', 'before'), 'kept', 'it can still be read');
     for (const node of ['pve1', 'pve3']) assert.ok(write(node, `while-${node}`, node), `${node} goes on`);
     const failed = pid('pve2');

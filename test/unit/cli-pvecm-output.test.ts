@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formatDate, formatNodes, formatStatus } from '../../agent/cli/pvecm-output.ts';
+import { formatDate, formatNodes, formatReadOnly, formatStatus } from '../../agent/cli/pvecm-output.ts';
 import { longOption } from '../../agent/cli/pvecm.ts';
 import { parseTicket } from '../../agent/cli/pvecm-add.ts';
 import type { EngineStatus } from '../../agent/engine/engine.ts';
@@ -87,6 +87,15 @@ describe('pvecm output', () => {
     assert.match(text, /^Quorate: {10}No$/m);
     assert.match(text, /^Quorum: {11}3 Activity blocked$/m);
     assert.match(text, /^Flags:$/m);
+  });
+
+  test('a tree that is read-only is told with its reason, and one that can be written to is not mentioned', () => {
+    assert.equal(
+      formatReadOnly({ writability: { kind: 'read-only', reason: 'The disk failed.' } }),
+      '\nFile system\n~~~~~~~~~~~\n/etc/pve is read-only on this node. The disk failed.\n',
+    );
+    assert.equal(formatReadOnly({ writability: { kind: 'writable' } }), '');
+    assert.equal(formatReadOnly(null), '');
   });
 
   test('days below ten are padded with a space, as asctime does', () => {
