@@ -49,7 +49,7 @@ export class GroupNames {
   of(message: Uint8Array): string {
     const end = GROUP_HEAD + (message[1] ?? 0);
     if (!this.isLast(message, end)) {
-      this.bytes = message.slice(GROUP_HEAD, end);
+      this.bytes = new Uint8Array(message.subarray(GROUP_HEAD, end));
       this.group = words.decode(this.bytes);
     }
     return this.group;

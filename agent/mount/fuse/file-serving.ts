@@ -102,12 +102,18 @@ export class FileServing {
     }
     if (this.#view.isOrphan(node)) return this.#writeOrphan(request, offset, data);
     if (offset === 'end') {
-      const operation = { kind: 'append', target: node, data: data.slice() } as const;
+      const operation = { kind: 'append', target: node, data: new Uint8Array(data) } as const;
       return this.#answers.submit(request, operation, { kind: 'written', size: data.length });
     }
     const size = Math.min(data.length, LIMITS.file - offset);
     if (size === 0 && data.length > 0) return this.#answers.fail(request, 'EFBIG');
-    const operation = { kind: 'patch', target: node, offset, data: data.slice(0, size), size: null } as const;
+    const operation = {
+      kind: 'patch',
+      target: node,
+      offset,
+      data: new Uint8Array(data.subarray(0, size)),
+      size: null,
+    } as const;
     this.#answers.submit(request, operation, { kind: 'written', size });
   }
 
