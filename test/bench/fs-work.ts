@@ -26,6 +26,8 @@ export type Work =
       readonly size: number;
       /** Milliseconds. */
       readonly forMs: number;
+      /** Milliseconds before that which do not count: a runtime compiles what is hot, in the daemons and in this client. */
+      readonly warmMs: number;
       /** fsync(2) after each write: what a local disk needs to keep it. */
       readonly sync: boolean;
     }
@@ -47,7 +49,6 @@ export interface Rates {
 }
 
 type Steady = Extract<Work, { forMs: number }>;
-const WARM_UP_MS = 300;
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 const sleep = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
@@ -105,7 +106,7 @@ function loop(work: Steady, folder: string, writer: number, gate: Int32Array): v
   Atomics.add(gate, 0, 1);
   Atomics.wait(gate, 1, 0);
   const took: number[] = [];
-  const warm = now() + WARM_UP_MS;
+  const warm = now() + work.warmMs;
   for (const end = warm + work.forMs; now() < end;) {
     const begun = now();
     act();

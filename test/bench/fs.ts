@@ -5,6 +5,9 @@
  *
  *   --nodes 1,3,5,9    --only write,parallel,large,read,propagation,join,memory    --engine totem|corosync
  *   --quick            short runs, one and three nodes
+ *
+ * Each measurement is warmed up, for ours and for the peer: the daemons run for months, and the engine of JavaScript
+ * compiles for some seconds. What that comes to is told too: the first row is of daemons that have just started.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -28,6 +31,8 @@ interface Plan {
   readonly engine: EngineKind;
   /** Milliseconds of each measurement. */
   readonly forMs: number;
+  /** Milliseconds of the same before each, which do not count. */
+  readonly warmMs: number;
   readonly quick: boolean;
 }
 
@@ -48,6 +53,7 @@ function plan(args: readonly string[]): Plan {
     counts: values.nodes?.split(',').map(Number) ?? (quick ? [1, 3] : [1, 3, 5, 9]),
     engine: values.engine === 'corosync' ? 'corosync' : 'totem',
     forMs: quick ? 1_500 : 4_000,
+    warmMs: quick ? 1_500 : 6_000,
     quick,
   };
 }
@@ -129,6 +135,7 @@ class FileBench {
   // --- what is measured ---
 
   async #writes(): Promise<void> {
+    await this.#beside('overwrite 200 B, just started', { kind: 'overwrite', size: 200, writers: 1 }, ON_DISK, 1, 0);
     for (const [what, kind] of [
       ['create + write 200 B', 'create'],
       ['overwrite 200 B', 'overwrite'],
@@ -176,7 +183,7 @@ class FileBench {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     await this.#shell(last, 'umount -l /etc/pve; rm -rf /var/lib/pve-cluster/*');
     const waiting = this.#work<number>(last, folder, { kind: 'await', files });
-    const work = { kind: 'overwrite', size: 200, writers: 1, forMs: 6_000, sync: false } as const;
+    const work = { kind: 'overwrite', size: 200, writers: 1, warmMs: 300, forMs: 6_000, sync: false } as const;
     const writing = this.#work<Rates>(one, IN_TREE, work);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     for (const pid of supervisors) process.kill(pid, 'SIGCONT');
@@ -234,9 +241,10 @@ class FileBench {
     },
     peer: string,
     times = 1,
+    warmMs = this.#plan.warmMs,
   ): Promise<void> {
     const [node = ''] = this.#names;
-    const whole = { ...work, forMs: this.#plan.forMs };
+    const whole = { ...work, warmMs, forMs: this.#plan.forMs };
     const ours = await this.#work<Rates>(node, IN_TREE, { ...whole, sync: false });
     const theirs = await this.#work<Rates>(node, peer, { ...whole, sync: peer === ON_DISK });
     const say = (rate: number): string => (rate * times < 100 ? (rate * times).toFixed(1) : (rate * times).toFixed(0));
