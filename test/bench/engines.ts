@@ -60,7 +60,7 @@ async function benchFiles(repeats: number, forMs: number): Promise<void> {
       // In turns, so that what else this machine does disturbs both alike.
       for (let repeat = 0; repeat < repeats; repeat += 1) {
         for (const [which, side] of sides.entries())
-          rates[which]?.push(await work<Rates>(side, { kind, writers, size: 200, forMs, sync: false }));
+          rates[which]?.push(await work<Rates>(side, { kind, writers, size: 200, warmMs: 300, forMs, sync: false }));
       }
       const [ours = 0, theirs = 0] = rates.map((all) => median(all.map(({ perSecond }) => perSecond)));
       const [p99 = 0, p99Theirs = 0] = rates.map((all) => median(all.map((one) => one.p99)));
