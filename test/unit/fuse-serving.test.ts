@@ -6,7 +6,7 @@ import { Handles } from '../../agent/mount/fuse/handles.ts';
 import { initOut } from '../../agent/mount/fuse/init.ts';
 import type { LateAnswer } from '../../agent/mount/fuse/messages.ts';
 import { Moved } from '../../agent/mount/fuse/moved.ts';
-import { decodeRequest, ERRNO, OPCODE } from '../../agent/mount/fuse/protocol.ts';
+import { decodeRequest, ERRNO, O, OPCODE } from '../../agent/mount/fuse/protocol.ts';
 import { Serving } from '../../agent/mount/fuse/serving.ts';
 import { TreeView } from '../../agent/mount/fuse/view.ts';
 import { INTERRUPTED_MS, OPERATION_MS, Waiting } from '../../agent/mount/fuse/waiting.ts';
@@ -88,12 +88,13 @@ class Mount {
     body.writeUInt32LE(8 + 512, 0);
     return this.ask(OPCODE.setattr, node, body, pid)?.errno ?? null;
   }
-  write(node: number, handle: number, data: string, at = 0): number | null {
+  write(node: number, handle: number, data: string, at = 0, flags = 0): number | null {
     const body = Buffer.alloc(40 + data.length);
     body.writeBigUInt64LE(BigInt(handle), 0);
     body.writeBigUInt64LE(BigInt(at), 8);
     body.writeUInt32LE(data.length, 16);
     body.writeBigUInt64LE(99n, 24);
+    body.writeUInt32LE(flags, 32);
     body.write(data, 40, 'latin1');
     return this.ask(OPCODE.write, node, body)?.errno ?? null;
   }
@@ -111,6 +112,21 @@ class Mount {
     return this.ask(OPCODE.read, node, body)?.body.toString('latin1') ?? '';
   }
 }
+
+describe('write', () => {
+  test('what goes to another thread is what was written, and not the whole buffer that requests are read into', () => {
+    const mount = new Mount();
+    const inode = mount.put('f', 'x');
+    mount.write(inode, mount.open(inode, 1), 'abc');
+    mount.write(inode, mount.open(inode, 1), 'de', 0, O.append);
+    const sizes = mount.operations.map(({ operation }) => 'data' in operation && operation.data.buffer.byteLength);
+    assert.deepEqual(sizes, [3, 2]);
+    assert.deepEqual(
+      mount.operations.map(({ operation }) => operation.kind),
+      ['patch', 'append'],
+    );
+  });
+});
 
 describe('fsync', () => {
   const fsync = (mount: Mount, opcode: number, node: number, handle: number): number | null => {

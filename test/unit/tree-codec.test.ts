@@ -103,6 +103,15 @@ describe('operations as bytes', () => {
       ),
     );
   });
+  test('the contents are a copy: neither Buffer nor Uint8Array is kept alive, or carried to another thread, for a part of it', () => {
+    const bytes = encodeOperation({ kind: 'append', target: 'f', data: Uint8Array.of(1, 2, 3) });
+    const received = Buffer.concat([Buffer.alloc(64 * 1024), bytes]);
+    for (const chunk of [received, new Uint8Array(received)]) {
+      const found = decodeOperation(chunk.subarray(64 * 1024));
+      assert.ok(found.ok && found.value.kind === 'append');
+      assert.equal(found.value.data.buffer.byteLength, 3);
+    }
+  });
   test('garbage and damage never throw', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => void decodeOperation(bytes)));
     fc.assert(
