@@ -168,23 +168,33 @@ class FileBench {
     this.#row('visible on another, ms', '', p50.toFixed(2), p99.toFixed(2), '', '');
   }
 
-  /** A node that has nothing, beside a writer that must not be held up. */
+  /** A node that has nothing: while nobody writes, and beside a writer that must not be held up. */
   async #join(): Promise<void> {
     const [one, last] = [this.#names[0], this.#names.at(-1)];
     if (one === undefined || last === undefined || one === last) return;
     const [files, folder] = [5_000, '/etc/pve/many'];
     const filled = await this.#work<number>(one, folder, { kind: 'fill', files, size: 1024 });
     this.#row(`filling ${files} x 1 KiB`, ((files * 1000) / filled).toFixed(0), '', '', '', '');
-    const pids = (command: RegExp): number[] => processesIn(this.#directory, last, command);
+    const say = (what: string, took: number): void => this.#row(what, `${(took / 1000).toFixed(2)} s`, '', '', '', '');
+    say('fresh node, 5000 files', await this.#freshNode(last, folder, files, () => undefined));
+    const work = { kind: 'overwrite', size: 200, writers: 1, warmMs: 300, forMs: 6_000, sync: false } as const;
+    let writing: Promise<Rates> | undefined;
+    const took = await this.#freshNode(last, folder, files, () => (writing = this.#work<Rates>(one, IN_TREE, work)));
+    say('the same beside a writer', took);
+    this.#row('longest wait of that writer', `${((await writing)?.longest ?? Infinity).toFixed(0)} ms`, '', '', '', '');
+  }
+
+  /** From the start of its pmxcfs, without a database, until it shows all files. Milliseconds. */
+  async #freshNode(node: string, folder: string, files: number, meanwhile: () => void): Promise<number> {
+    const pids = (command: RegExp): number[] => processesIn(this.#directory, node, command);
     const supervisors = pids(COMMANDS.supervise);
     for (const pid of supervisors) process.kill(pid, 'SIGSTOP');
     const killed = pids(COMMANDS.pmxcfs);
     for (const pid of killed) process.kill(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    await this.#shell(last, 'umount -l /etc/pve; rm -rf /var/lib/pve-cluster/*');
-    const waiting = this.#work<number>(last, folder, { kind: 'await', files });
-    const work = { kind: 'overwrite', size: 200, writers: 1, warmMs: 300, forMs: 6_000, sync: false } as const;
-    const writing = this.#work<Rates>(one, IN_TREE, work);
+    await this.#shell(node, 'umount -l /etc/pve; rm -rf /var/lib/pve-cluster/*');
+    const waiting = this.#work<number>(node, folder, { kind: 'await', files });
+    meanwhile();
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     for (const pid of supervisors) process.kill(pid, 'SIGCONT');
     let started = 0;
@@ -194,10 +204,7 @@ class FileBench {
       await new Promise((resolve) => setTimeout(resolve, 5))
     )
       if (pids(COMMANDS.pmxcfs).some((pid) => !killed.includes(pid))) started = now();
-    const took = (await waiting) - started;
-    const { longest } = await writing;
-    this.#row('fresh node, 5000 files', `${(took / 1000).toFixed(2)} s`, '', '', '', '');
-    this.#row('longest wait of a writer then', `${longest.toFixed(0)} ms`, '', '', '', '');
+    return (await waiting) - started;
   }
 
   async #memory(): Promise<void> {
