@@ -11,6 +11,7 @@ import { sameRing, type NodeId, type RingId } from '../totem/ids.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Change, Errno, Operation } from '../tree/types.ts';
 import { BACKUP_EVERY_MS } from './backups.ts';
+import { DEFLATE } from './deflate.ts';
 import { DiskRefuses, StoreDamaged } from './store.ts';
 import type { StoreJob, StoreThread } from './store-thread.ts';
 
@@ -89,6 +90,7 @@ export class TreeService {
       mode: engine === null ? 'local' : 'cluster',
       session: Date.now(),
       hash: (bytes) => createHash('sha256').update(bytes).digest(),
+      compression: DEFLATE,
       image,
     });
     if (!replica.ok) throw new StoreDamaged(`the stored tree cannot be one: ${replica.error}. ${WAY_FORWARD}`);

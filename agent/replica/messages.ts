@@ -100,9 +100,9 @@ const FORMAT = 1;
  * The generation of the messages, and of the operations in them. One that changes what an operation does, or adds one,
  * gets a new number: members that read the same bytes in two ways would part without a word. The second brought
  * `sync`, and sends what differs instead of the whole state; in the third an ack tells histories apart, and a sender
- * need not acknowledge its own. A hello is read by all generations alike.
+ * need not acknowledge its own; in the fourth what differs comes compressed. A hello is read by all generations alike.
  */
-export const GENERATION = { oldest: 3, newest: 3 } as const;
+export const GENERATION = { oldest: 4, newest: 4 } as const;
 /** A kind that a version does not know it takes for nothing: new ones may be added at the end. */
 const KINDS = [
   ...(['hello', 'state', 'promise', 'difference', 'operation', 'ack', 'unready'] as const),

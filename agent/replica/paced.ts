@@ -21,7 +21,7 @@ export interface Piece {
 }
 
 /** Cuts what comes into pieces of at most so many bytes, making no more of it than is asked for. */
-function* cut(chunks: Iterable<Uint8Array>, most: number): Generator<Uint8Array> {
+export function* cut(chunks: Iterable<Uint8Array>, most: number): Generator<Uint8Array> {
   let gathered: Uint8Array[] = [];
   let size = 0;
   for (const chunk of chunks)

@@ -14,6 +14,7 @@ import type { TreeNode } from '../tree/types.ts';
 import { Database, readRest, writeRest, type DatabaseRest } from './database.ts';
 import type { ReplicaConfig } from './types.ts';
 import type { DifferenceMessage, InventoryMessage, OperationMessage } from './messages.ts';
+import { packed, unpacked, type Compression } from './packed.ts';
 import { PacedReceiver, PacedSender, type Piece } from './paced.ts';
 
 /** Bytes of an entry's hash in an inventory. A chance match shows in the digest of the whole. */
@@ -22,7 +23,7 @@ const INVENTORY_ENTRY = 8 + SHORT_HASH;
 /** Entries of an inventory that are made at once. */
 const AT_ONCE = 1024;
 
-type TransferConfig = Pick<ReplicaConfig, 'hash' | 'pieceBytes'>;
+type TransferConfig = Pick<ReplicaConfig, 'hash' | 'pieceBytes' | 'compression'>;
 
 /** The whole state at one place of the history; its entries never change in place. */
 interface Frozen {
@@ -106,8 +107,9 @@ export class Sending {
     this.incoming.delete(sender);
     this.inventories.push(readInventory(whole));
     if (this.incoming.size > 0) return [];
-    const { hash, pieceBytes } = this.config;
-    this.sender = new PacedSender(differenceOf(this.frozen, this.inventories, hash), pieceBytes);
+    const { hash, pieceBytes, compression } = this.config;
+    const difference = differenceOf(this.frozen, this.inventories, hash);
+    this.sender = new PacedSender(compression === undefined ? difference : packed(difference, compression), pieceBytes);
     return this.sender.due();
   }
 
@@ -133,13 +135,15 @@ export class CatchingUp {
   private readonly before: Tree;
   private readonly digest: Uint8Array;
   private readonly hash: Hash;
+  private readonly compression: Compression | undefined;
   private readonly inventory: PacedSender;
   private readonly incoming = new PacedReceiver();
   private heardBytes = 0;
 
   /** `before`: what this node has; `digest`: the leader's. */
-  constructor(before: Tree, digest: Uint8Array, { hash, pieceBytes }: TransferConfig) {
+  constructor(before: Tree, digest: Uint8Array, { hash, pieceBytes, compression }: TransferConfig) {
     this.before = before;
+    this.compression = compression;
     this.digest = digest;
     this.hash = hash;
     this.inventory = new PacedSender(inventoryOf([...before.all()], hash), pieceBytes);
@@ -161,8 +165,10 @@ export class CatchingUp {
 
   /** Null while pieces are missing; else whether `state` is there, or in words what is wrong with what came. */
   difference(message: DifferenceMessage): Result<null, string> | null {
-    const whole = this.incoming.add(message);
-    if (whole === null) return null;
+    const received = this.incoming.add(message);
+    if (received === null) return null;
+    const whole = this.compression === undefined ? received : unpacked(received, this.compression);
+    if (whole === null) return err('it cannot be unpacked');
     const database = decoded(whole, (input) => this.read(input));
     if (!database.ok) return database;
     if (!database.value.ok) return database.value;

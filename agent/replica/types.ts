@@ -3,6 +3,7 @@ import type { Result } from '../result.ts';
 import type { NodeId, RingId } from '../totem/ids.ts';
 import type { Hash } from '../tree/snapshot.ts';
 import type { Change, Errno, Operation, TreeNode, Version } from '../tree/types.ts';
+import type { Compression } from './packed.ts';
 
 /** What the engine's status says of votes. */
 export interface Quorum {
@@ -70,6 +71,8 @@ export interface ReplicaConfig {
   /** Another one at every start of this node's process: a counter on disk, or milliseconds since 1970. */
   readonly session: number;
   readonly hash: Hash;
+  /** What a state becomes smaller with on its way; without it goes as it is. The same on all members. */
+  readonly compression?: Compression;
   readonly image: ReplicaImage;
   /** How long an operation of unknown outcome waits for a quorate view that knows it. Default 3000 ms. */
   readonly graceMs?: number;

@@ -2,6 +2,7 @@
  * Runs inside a node: `node fs-work.ts FOLDER WORK` with WORK as JSON; prints what it came to, as JSON. Each writer is a
  * thread of its own that loops without a break; the process that serves the mount has no part in it.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -170,11 +171,17 @@ function watch(folder: string, times: number): number[] {
   return seen;
 }
 
+/** Lines as configuration has them, half of it what nobody can guess: a state is compressed on its way. */
+function configuration(size: number): string {
+  let text = '';
+  while (text.length < size) text += `scsi0: local-lvm:vm-disk,size=32G,serial=${randomBytes(20).toString('hex')}\n`;
+  return text.slice(0, size);
+}
+
 function fill(folder: string, files: number, size: number): number {
-  const data = Buffer.alloc(size, 'y');
   mkdirSync(folder, { recursive: true });
   const begun = now();
-  for (let file = 0; file < files; file += 1) writeFileSync(`${folder}/f${file}`, data);
+  for (let file = 0; file < files; file += 1) writeFileSync(`${folder}/f${file}`, configuration(size));
   return now() - begun;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { DEFLATE } from '../../agent/mount/deflate.ts';
 import { Database } from '../../agent/replica/database.ts';
 import { PacedReceiver, PacedSender, PIECE_BYTES, type Piece } from '../../agent/replica/paced.ts';
 import { CatchingUp, Sending } from '../../agent/replica/transfer.ts';
@@ -36,10 +37,14 @@ interface Transfer {
 }
 
 /** Carries every piece at once, in order. */
-function transfer(leader: Database, behind: readonly Database[]): readonly { node: CatchingUp; seen: Transfer }[] {
+function transfer(
+  leader: Database,
+  behind: readonly Database[],
+  config: ConstructorParameters<typeof Sending>[2] = { hash: sha },
+): readonly { node: CatchingUp; seen: Transfer }[] {
   const ids = behind.map((_, at) => nodeId(at + 2));
-  const sending = new Sending(leader, new Set(ids), { hash: sha });
-  const nodes = behind.map(({ tree }) => new CatchingUp(tree, leader.digest(sha), { hash: sha }));
+  const sending = new Sending(leader, new Set(ids), config);
+  const nodes = behind.map(({ tree }) => new CatchingUp(tree, leader.digest(sha), config));
   let [bytes, messages, longest] = [0, 0, 0];
   const count = (pieces: readonly Piece[]): readonly Piece[] => {
     for (const piece of pieces) {
@@ -106,11 +111,11 @@ describe('the transfer of a state', () => {
     );
     const history = fc.array(operation, { maxLength: 12 });
     fc.assert(
-      fc.property(history, history, history, (common, ours, theirs) => {
+      fc.property(history, history, history, fc.boolean(), (common, ours, theirs, isPacked) => {
         const [leader, other] = [grown(common), grown(common)];
         extend(leader, ours);
         extend(other, theirs);
-        const [behind] = transfer(leader, [other]);
+        const [behind] = transfer(leader, [other], isPacked ? { hash: sha, compression: DEFLATE } : { hash: sha });
         assert.deepEqual(behind?.seen.result, { ok: true, value: null });
         assert.deepEqual(behind.node.state?.digest(sha), leader.digest(sha));
       }),
