@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Handles } from '../../agent/mount/fuse/handles.ts';
-import { Moved } from '../../agent/mount/fuse/moved.ts';
+import { Moved, treeInode } from '../../agent/mount/fuse/moved.ts';
 import { decodeRequest, ERRNO, OPCODE } from '../../agent/mount/fuse/protocol.ts';
 import { mayRename } from '../../agent/mount/fuse/rename-callers.ts';
 import { Serving } from '../../agent/mount/fuse/serving.ts';
@@ -118,6 +118,18 @@ describe('the name that another node has moved a file to', () => {
     assert.equal(mount.isSecond(RENAMER), true);
     mount.wait(1);
     assert.equal(mount.isSecond(RENAMER), false);
+  });
+
+  test('leads to an inode of its own after each move: a rename may have looked at the old name before, at the new one after', () => {
+    const mount = new Mount();
+    const seen = [mount.inode];
+    for (let moves = 0; moves < 5; moves += 1) {
+      seen.push(mount.leads(RENAMER).node);
+      mount.wait(moves === 2 ? KEPT_MS + 500 : 5);
+      mount.moved.note(mount.inode);
+    }
+    assert.equal(new Set(seen).size, 6);
+    for (const node of seen) assert.equal(treeInode(node), mount.inode);
   });
 
   test('does so anew when the file is moved once more', () => {
