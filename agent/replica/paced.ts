@@ -20,8 +20,8 @@ export interface Piece {
   readonly bytes: Uint8Array;
 }
 
-/** Cuts what comes into pieces of at most so many bytes, making no more of it than is asked for. */
-export function* cut(chunks: Iterable<Uint8Array>, most: number): Generator<Uint8Array> {
+/** Cuts what comes into pieces of at most so many bytes and chunks, making no more of it than is asked for. */
+export function* cut(chunks: Iterable<Uint8Array>, most: number, mostChunks = Infinity): Generator<Uint8Array> {
   let gathered: Uint8Array[] = [];
   let size = 0;
   for (const chunk of chunks)
@@ -30,7 +30,7 @@ export function* cut(chunks: Iterable<Uint8Array>, most: number): Generator<Uint
       gathered.push(taken);
       size += taken.length;
       from += taken.length;
-      if (size < most) continue;
+      if (size < most && gathered.length < mostChunks) continue;
       yield joined(gathered);
       [gathered, size] = [[], 0];
     }
@@ -44,9 +44,9 @@ export class PacedSender {
   private underWay = 0;
   private ended = false;
 
-  /** `chunks` are asked for one by one, as pieces are sent. */
-  constructor(chunks: Iterable<Uint8Array>, most = PIECE_BYTES) {
-    this.pieces = cut(chunks, Math.min(most, PIECE_BYTES));
+  /** `chunks` are asked for one by one, as pieces are sent; a piece is of at most so many bytes and chunks. */
+  constructor(chunks: Iterable<Uint8Array>, most = PIECE_BYTES, mostChunks = Infinity) {
+    this.pieces = cut(chunks, Math.min(most, PIECE_BYTES), mostChunks);
     this.following = this.pieces.next().value;
   }
 

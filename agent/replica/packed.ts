@@ -14,6 +14,8 @@ export interface Compression {
 
 /** Bytes packed at once: 1 ms of the leader's processor, between the operations of others. */
 export const BLOCK_BYTES = 64 * 1024;
+/** Most blocks of one piece: of what shrinks to nothing, 16 KiB would keep the leader at packing for tens of milliseconds. */
+export const BLOCKS_A_PIECE = 4;
 const LENGTH_BYTES = 4;
 
 /** Blocks, each behind its length. No more of `chunks` is asked for than is taken. */

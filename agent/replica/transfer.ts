@@ -14,7 +14,7 @@ import type { TreeNode } from '../tree/types.ts';
 import { Database, readRest, writeRest, type DatabaseRest } from './database.ts';
 import type { ReplicaConfig } from './types.ts';
 import type { DifferenceMessage, InventoryMessage, OperationMessage } from './messages.ts';
-import { packed, unpacked, type Compression } from './packed.ts';
+import { BLOCKS_A_PIECE, packed, unpacked, type Compression } from './packed.ts';
 import { PacedReceiver, PacedSender, type Piece } from './paced.ts';
 
 /** Bytes of an entry's hash in an inventory. A chance match shows in the digest of the whole. */
@@ -109,7 +109,10 @@ export class Sending {
     if (this.incoming.size > 0) return [];
     const { hash, pieceBytes, compression } = this.config;
     const difference = differenceOf(this.frozen, this.inventories, hash);
-    this.sender = new PacedSender(compression === undefined ? difference : packed(difference, compression), pieceBytes);
+    this.sender =
+      compression === undefined
+        ? new PacedSender(difference, pieceBytes)
+        : new PacedSender(packed(difference, compression), pieceBytes, BLOCKS_A_PIECE);
     return this.sender.due();
   }
 

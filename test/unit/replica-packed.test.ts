@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { DEFLATE } from '../../agent/mount/deflate.ts';
-import { BLOCK_BYTES, packed, unpacked } from '../../agent/replica/packed.ts';
+import { PacedSender, PIECE_BYTES } from '../../agent/replica/paced.ts';
+import { BLOCK_BYTES, BLOCKS_A_PIECE, packed, unpacked } from '../../agent/replica/packed.ts';
 import { joined } from '../../agent/tree/bytes.ts';
 
 const through = (chunks: readonly Uint8Array[]): Uint8Array | null =>
@@ -41,6 +42,17 @@ describe('a packed text', () => {
     }
     packed(chunks(), DEFLATE).next();
     assert.ok(made <= 1, `${made}`);
+  });
+
+  test('of what shrinks to nothing no more than 256 KiB is packed for one piece', () => {
+    let made = 0;
+    function* chunks(): Generator<Uint8Array> {
+      for (; made < 100; made += 1) yield new Uint8Array(BLOCK_BYTES);
+    }
+    const sender = new PacedSender(packed(chunks(), DEFLATE), PIECE_BYTES, BLOCKS_A_PIECE);
+    const before = made;
+    sender.delivered();
+    assert.ok(before <= BLOCKS_A_PIECE && made - before <= 6 * BLOCKS_A_PIECE, `${before}, ${made}`);
   });
 
   test('damage, a text cut off, and a block that unpacks to more than a block are refused, and never throw', () => {
